@@ -1,0 +1,1 @@
+"""Processes: nodes, dealer, links, identities, agreements, command line."""

@@ -1,0 +1,1 @@
+"""The mathematics: one party's side of each protocol. Knows no plan, no socket, no file."""
