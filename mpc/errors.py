@@ -6,7 +6,7 @@ __all__ = ["BeaverError", "DataError", "PlanError", "ScriptError"]
 
 
 class BeaverError(Exception):
-    """An error meant for a person. `message` says what happened and where, `remedy` what to do. Never holds a data value."""
+    """An error meant for a person: `message` says what happened and where, `remedy` what to do. Holds no data value."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -1,0 +1,107 @@
+"""A joint computation: a function of the data, recorded once for a schema, that becomes a plan."""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mpc.data import Data
+from mpc.errors import BeaverError, ScriptError
+from mpc.functions import Revealed
+from mpc.passes import Graph, Output, compile_plan
+from mpc.plan import Plan
+from mpc.schema import Schema
+from mpc.trace import Trace
+from mpc.values import Value
+
+__all__ = ["Computation", "computation", "load"]
+
+
+class Computation:
+    """What `@mpc.computation` makes of a function. It computes nothing until it is planned and run."""
+
+    def __init__(self, function: Callable[[Data], Any]) -> None:
+        self.function = function
+        self.name = function.__name__
+        self.__doc__ = function.__doc__
+
+    def plan(self, schema: Schema, analyst: str = "analyst", precision: int = 16) -> Plan:
+        """The plan for tables with this schema; results go to `analyst` unless the script says otherwise.
+
+        `precision`: the significant bits, relative to its declared range, that every real column keeps at least.
+        Raises ScriptError for what a script cannot say, PlanError for a plan that could overflow.
+        """
+        trace = Trace()
+        outputs = []
+        for name, revealed in _outputs(self.function(Data(schema, trace))).items():
+            _check_name(name, revealed)
+            outputs.append(Output(name, revealed.value.step, tuple(sorted(set(revealed.to or (analyst,))))))
+        return compile_plan(tuple(schema), Graph(trace, tuple(outputs)), precision)
+
+    def __repr__(self) -> str:
+        return f"<computation {self.name}>"
+
+
+def computation(function: Callable[[Data], Any]) -> Computation:
+    """Declare a joint computation: a function of `data` that returns one secret value or a dict of them."""
+    if not callable(function):
+        raise ScriptError("@mpc.computation decorates a function of one argument, `data`")
+    return Computation(function)
+
+
+def load(path: str | Path, name: str | None = None) -> Computation:
+    """The computation in a script: the only one, or the one with this name. Runs the script's Python, here only."""
+    path = Path(path)
+    if not path.is_file():
+        raise ScriptError(f"there is no script {path}", "Name a Python file that defines an @mpc.computation.")
+    spec = importlib.util.spec_from_file_location(f"joint_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ScriptError(f"{path} is not a Python file", "Name a file that ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BeaverError:
+        raise
+    except Exception as error:
+        raise ScriptError(f"{path} does not run: {_last_line(error, path)}") from error
+    found = {value.name: value for value in vars(module).values() if isinstance(value, Computation)}
+    if not found:
+        raise ScriptError(f"{path} holds no computation", "Put @mpc.computation above a function that takes `data`.")
+    if name is None and len(found) > 1:
+        raise ScriptError(
+            f"{path} holds several computations: {', '.join(found)}", f"Name one: {path}:{next(iter(found))}"
+        )
+    if name is not None and name not in found:
+        raise ScriptError(f"{path} holds no computation {name!r}", f"It holds: {', '.join(found)}.")
+    return found[name or next(iter(found))]
+
+
+def _outputs(returned: Any) -> Mapping[str, Revealed]:
+    outputs = returned if isinstance(returned, dict) else {"result": returned}
+    if not outputs:
+        raise ScriptError("the computation returns nothing", "Return a value, or a dict of values.")
+    revealed: dict[str, Revealed] = {}
+    for name, value in outputs.items():
+        if isinstance(value, Value):
+            value = Revealed(value, ())
+        if not isinstance(value, Revealed):
+            raise ScriptError(
+                f"the computation returns {type(value).__name__} for {name!r}, which is no secret value",
+                "Return values made from `data`, one or a dict of them.",
+            )
+        revealed[str(name)] = value
+    return revealed
+
+
+def _check_name(name: str, revealed: Revealed) -> None:
+    if not name or len(name) > 64 or not all(isinstance(to, str) for to in revealed.to):
+        raise ScriptError(f"{name[:64]!r} cannot be a result's name, or its recipients are not names")
+
+
+def _last_line(error: Exception, path: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    where = f"line {lines[-1]}: " if lines else ""
+    return f"{where}{type(error).__name__}: {error}"

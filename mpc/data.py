@@ -1,0 +1,122 @@
+"""What a computation is given: the tables of all parties, by name, without their contents."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from mpc.errors import ScriptError
+from mpc.functions import concat, stack
+from mpc.schema import Schema
+from mpc.trace import Trace
+from mpc.values import Value
+
+__all__ = ["Data", "PartyData", "TableView"]
+
+_FIRST_SCALE = 52
+
+
+class Data:
+    """All tables of a consortium, as their owners declared them."""
+
+    def __init__(self, schema: Schema, trace: Trace) -> None:
+        self._schema = schema
+        self._trace = trace
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The parties' names, in the consortium's order."""
+        return tuple(self._schema)
+
+    def party(self, name: str) -> PartyData:
+        """One party's tables."""
+        if name not in self._schema:
+            _unknown("party", name, self._schema)
+        return PartyData(self._schema, self._trace, name)
+
+    def table(self, name: str) -> TableView:
+        """The rows of every party that holds this table, one party's after another's. None of them moves."""
+        holders = [party for party, tables in self._schema.items() if name in tables]
+        if not holders:
+            _unknown("table", name, {table for tables in self._schema.values() for table in tables})
+        return TableView(self._schema, self._trace, name, holders)
+
+
+class PartyData:
+    """The tables of one party."""
+
+    def __init__(self, schema: Schema, trace: Trace, name: str) -> None:
+        self._schema = schema
+        self._trace = trace
+        self.name = name
+
+    def __getitem__(self, table: str) -> TableView:
+        if table not in self._schema[self.name]:
+            _unknown(f"table at {self.name}", table, self._schema[self.name])
+        return TableView(self._schema, self._trace, table, [self.name])
+
+    table = __getitem__
+
+
+class TableView:
+    """A table at one party, or of several parties one below the other. Columns are secret values."""
+
+    def __init__(self, schema: Schema, trace: Trace, name: str, holders: Sequence[str]) -> None:
+        self._schema = schema
+        self._trace = trace
+        self._holders = holders
+        self.name = name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that every holder has."""
+        first, *others = (self._schema[party][self.name].columns for party in self._holders)
+        return tuple(column for column in first if all(column in other for other in others))
+
+    def __len__(self) -> int:
+        return sum(self._schema[party][self.name].rows for party in self._holders)
+
+    def count(self) -> Value:
+        """The number of rows, as the holders count them."""
+        total, *others = (
+            self._value("count", party=party, table=self.name, rows=self._schema[party][self.name].rows)
+            for party in self._holders
+        )
+        for other in others:
+            total = total + other
+        return total
+
+    def __getitem__(self, column: str | list[str]) -> Value:
+        """A column, or for a list of names a matrix of rows by columns."""
+        if isinstance(column, list):
+            return stack([self[name] for name in column], axis=1)
+        parts = [self._column(party, column) for party in self._holders]
+        return parts[0] if len(parts) == 1 else concat(parts)
+
+    def _column(self, party: str, name: str) -> Value:
+        table = self._schema[party][self.name]
+        if name not in table.columns:
+            _unknown(f"column in {party}.{self.name}", name, table.columns)
+        column = table.columns[name]
+        return self._value(
+            "column",
+            party=party,
+            table=self.name,
+            column=name,
+            kind=column.kind,
+            low=column.low,
+            high=column.high,
+            rows=table.rows,
+            scale=_FIRST_SCALE if column.kind == "real" else 0,
+        )
+
+    def _value(self, op: str, **params: object) -> Value:
+        return Value(self._trace, self._trace.add(op, **params))
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, 1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise ScriptError(f"there is no {what} called {name!r}", f"{hint}There are: {', '.join(names) or 'none'}.")

@@ -1,0 +1,85 @@
+"""Columns become ring elements and results become numbers again. Nothing is cut off or wrapped without an error."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpc.errors import DataError
+from mpc.operations import Params
+from mpc.types import Type
+from protocols.ring import Array
+
+__all__ = ["decode", "encode_column"]
+
+_BLOCK = 1 << 14
+
+
+def encode_column(values: NDArray[np.int64] | NDArray[np.float64], params: Params, *, overwrite: bool = False) -> Array:
+    """A column as ring elements, as its `column` step (`params`) declares it.
+
+    Raises DataError naming party, table, column and how many rows are missing, infinite or outside the declared range;
+    never a value. With `overwrite` a float column's own memory is used.
+    """
+    name = f"{params['party']}.{params['table']}.{params['column']}"
+    if values.shape != (params["rows"],):
+        raise DataError(
+            f"{name} has {values.shape[0]:,} rows, the plan was made for {params['rows']:,}",
+            "The table changed since the script was submitted, or is not the one that was declared. Submit again.",
+        )
+    if params["kind"] == "integer" and values.dtype != np.int64:
+        raise DataError(f"{name} holds real numbers, an integer column is declared", "Correct the agreement's type.")
+    low, high = params["low"], params["high"]
+    encoded: NDArray[np.int64]
+    if params["kind"] == "integer":
+        encoded = values.astype(np.int64, copy=False)
+        outside, undefined = int(np.count_nonzero((encoded < params["low"]) | (encoded > params["high"]))), 0
+    else:
+        reals = values.astype(np.float64, copy=False)
+        overwrite = (overwrite or reals is not values) and reals.flags.writeable
+        encoded = reals.view(np.int64) if overwrite else np.empty(reals.shape, np.int64)
+        outside, undefined = _encode_reals(reals, encoded, params)
+    if undefined:
+        raise DataError(
+            f"{name}: {undefined:,} rows hold NaN or an infinity", "Fill or drop these rows at their owner."
+        )
+    if outside:
+        raise DataError(
+            f"{name}: {outside:,} rows lie outside the declared range [{low}, {high}]",
+            "Correct the data, or declare the range that they have (`beaver agreement draft`).",
+        )
+    return encoded.view(np.uint64)
+
+
+def _encode_reals(values: NDArray[np.float64], encoded: NDArray[np.int64], params: Params) -> tuple[int, int]:
+    """Round values * 2^scale into `encoded`, block by block; how many rows are outside the range, and not numbers.
+
+    `encoded` may be the memory of `values`. When a row is refused, what is there is of no use.
+    """
+    low, high, factor = params["low"], params["high"], 2.0 ** params["scale"]
+    outside = undefined = 0
+    scaled = np.empty(_BLOCK, np.float64)
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
+        if not (block.min() >= low and block.max() <= high):
+            missing = block.size - int(np.count_nonzero(np.isfinite(block)))
+            undefined += missing
+            outside += block.size - missing - int(np.count_nonzero((block >= low) & (block <= high)))
+        elif not outside and not undefined:
+            product = np.multiply(block, factor, out=scaled[: block.size])
+            encoded[start : start + _BLOCK] = np.rint(product, out=product)
+    return outside, undefined
+
+
+def decode(elements: Array, type_: Type) -> int | float | NDArray[np.int64] | NDArray[np.float64]:
+    """A revealed value in its own units: int for whole scalars, float for others, arrays for arrays."""
+    signed = elements.view(np.int64)
+    whole = type_.domain.kind == "integer" and type_.domain.denominator == 1
+    if not type_.shape:
+        element = int(signed.reshape(-1)[0])
+        return element if whole else float(Fraction(element, type_.domain.denominator))
+    if whole:
+        return signed.reshape(type_.shape)
+    return signed.reshape(type_.shape).astype(np.float64) / type_.domain.denominator

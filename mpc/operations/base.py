@@ -1,0 +1,120 @@
+"""What an operation is: a typing rule, and an evaluation on ring elements that also serves on shares where linear."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mpc.errors import PlanError
+from mpc.types import PUBLIC, RING_BITS, SHARED, Domain, Private, Public, Shape, Type, Visibility
+from protocols import ring
+from protocols.products import Product
+from protocols.ring import Array
+
+__all__ = [
+    "MAX_ELEMENTS",
+    "Input",
+    "Operation",
+    "Params",
+    "ProductOperation",
+    "align",
+    "aligned",
+    "check_shape",
+    "meet",
+]
+
+Params = Mapping[str, Any]
+
+MAX_ELEMENTS = 1 << 28
+"""The most elements of one value: 2 GiB of ring words."""
+
+
+class Operation(ABC):
+    """An operation of the closed registry. Stateless; everything about one use of it is in its parameters.
+
+    `parameters` names every parameter and its type, as msgpack carries it. `local`: computed without a message.
+    """
+
+    name: ClassVar[str]
+    parameters: ClassVar[Mapping[str, type | tuple[type, ...]]] = {}
+    arity: ClassVar[int | None] = None
+
+    @abstractmethod
+    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
+        """The result's type. Raises PlanError when the operation does not fit its inputs."""
+
+    @abstractmethod
+    def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
+        """The result on ring elements. Linear operations give a share of the result when given shares."""
+
+    def check(self, inputs: Sequence[Type], params: Params) -> None:
+        """Refuse a use with the wrong number of inputs, or parameters that are missing, unknown or of another type."""
+        if self.arity is not None and len(inputs) != self.arity:
+            raise PlanError(f"{self.name} takes {self.arity} inputs, here are {len(inputs)}")
+        if set(params) != set(self.parameters):
+            raise PlanError(f"{self.name} takes the parameters {sorted(self.parameters)}, here are {sorted(params)}")
+        for name, kind in self.parameters.items():
+            if not isinstance(params[name], kind) or isinstance(params[name], bool):
+                raise PlanError(f"{self.name}: the parameter {name} has the wrong type")
+
+
+class Input(Operation):
+    """An operation without inputs: something that comes from the plan or from a party's data."""
+
+    arity = 0
+
+    def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
+        raise TypeError(f"{self.name} comes from outside")
+
+
+class ProductOperation(Operation):
+    """A bilinear operation: computed by a protocol when both operands are secret to different sides."""
+
+    arity = 2
+
+    @abstractmethod
+    def product(self, x: Shape, y: Shape) -> Product:
+        """The ring product that computes it."""
+
+    def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
+        return self.product(inputs[0].shape, inputs[1].shape)(inputs[0], inputs[1])
+
+
+def meet(visibilities: Sequence[Visibility]) -> Visibility:
+    """Who may see a value computed from values so seen: public stays public, one owner's stays with that owner."""
+    owners = {visibility for visibility in visibilities if not isinstance(visibility, Public)}
+    if not owners:
+        return PUBLIC
+    only = next(iter(owners))
+    return only if len(owners) == 1 and isinstance(only, Private) else SHARED
+
+
+def align(types: Sequence[Type]) -> tuple[Domain, list[int]]:
+    """The common domain of operands that are added or joined, and the factor that brings each to it, exactly."""
+    scale = max(type_.domain.scale for type_ in types)
+    divisor = math.lcm(*(type_.domain.divisor for type_ in types))
+    real = any(type_.domain.kind == "real" for type_ in types)
+    domain = Domain("real" if real else "integer", scale, divisor)
+    return domain, [domain.denominator // type_.domain.denominator for type_ in types]
+
+
+def aligned(inputs: Sequence[Array], types: Sequence[Type]) -> list[Array]:
+    """The operands brought to their common domain."""
+    _, factors = align(types)
+    return [
+        x if factor == 1 else ring.multiply(x, np.uint64(factor % (1 << RING_BITS)))
+        for x, factor in zip(inputs, factors, strict=True)
+    ]
+
+
+def check_shape(shape: Sequence[int], what: str) -> Shape:
+    """The shape as a tuple, refused when it is not one or is too large."""
+    if not all(isinstance(length, int) and length >= 0 for length in shape) or len(shape) > 8:
+        raise PlanError(f"{what}: not a shape: {list(shape)[:8]}")
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise PlanError(f"{what}: {math.prod(shape):,} elements are more than {MAX_ELEMENTS:,}", "Use fewer rows.")
+    return tuple(shape)

@@ -1,0 +1,71 @@
+"""What an analyst gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Result", "Timings", "Traffic"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Counted online traffic: rounds, and payload bytes that each party sent (ring words; no headers, no handshake)."""
+
+    rounds: int
+    bytes_sent: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Bytes that all parties sent."""
+        return sum(self.bytes_sent.values())
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds. load: reading and encoding columns; offline: dealing; online: columns in memory to revealed result."""
+
+    load: float
+    offline: float
+    online: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Result(Mapping[str, Any]):
+    """The results by name: int, float, or a numpy array. Those revealed to somebody else are not here.
+
+    `elsewhere`: name -> recipients, for results that went to others only.
+    """
+
+    values_by_name: Mapping[str, Any]
+    traffic: Traffic
+    timings: Timings
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result, traffic and timings as plain numbers, lists and dicts."""
+        plain = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in self.values_by_name.items()
+        }
+        content: dict[str, Any] = {
+            "result": plain,
+            "traffic": {"rounds": self.traffic.rounds, "bytes_sent": dict(self.traffic.bytes_sent)},
+            "timings": dict(vars(self.timings)),
+        }
+        if self.elsewhere:
+            content["revealed_elsewhere"] = {name: list(to) for name, to in self.elsewhere.items()}
+        return content

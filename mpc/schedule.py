@@ -1,0 +1,79 @@
+"""Schedule rounds: when each step runs, and which correlated randomness it will want. The same at every party."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from mpc.operations import ProductOperation
+from mpc.plan import Plan
+from mpc.types import Private, Shared, Visibility
+from protocols.correlations import Label, Triple
+from protocols.interface import SharingProtocol
+from protocols.products import Product
+
+__all__ = ["Schedule", "SecretProduct"]
+
+
+@dataclass(frozen=True)
+class SecretProduct:
+    """A product step that needs the protocol: its ring product, and who owns each operand (None: shared by all)."""
+
+    step: int
+    product: Product
+    x_owner: int | None
+    y_owner: int | None
+
+
+class Schedule:
+    """When each step of a plan runs: at the start of round `start[step]`. All reveals come last, in one round."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.products = {product.step: product for product in _secret_products(plan)}
+        self.start: list[int] = []
+        for step in plan.steps:
+            self.start.append(max((self.start[j] + (j in self.products) for j in step.inputs), default=0))
+        computing = max((self.start[i] + 1 for i in self.products), default=0)
+        reveals = [i for i, _ in plan.of("reveal")]
+        for i in reveals:
+            self.start[i] = computing
+        self.rounds = computing + (1 if reveals else 0)
+        """Rounds in all, the one that reveals included."""
+
+    @cached_property
+    def last_use(self) -> list[int]:
+        """For every step, the last step that takes its value (itself, if none does)."""
+        last = list(range(len(self.plan.steps)))
+        for i in sorted(range(len(self.plan.steps)), key=self._order):
+            for j in self.plan.steps[i].inputs:
+                last[j] = i
+        return last
+
+    def _order(self, step: int) -> tuple[int, bool, int]:
+        """Within a round, local steps come before what sends messages."""
+        return self.start[step], step in self.products or self.plan.steps[step].op == "reveal", step
+
+    def demands(self, protocol: SharingProtocol) -> Iterator[tuple[Label, Triple]]:
+        """Every triple that the plan will draw, with its label, in one order at all parties and the source."""
+        parties = len(self.plan.parties)
+        for secret in self.products.values():
+            for number, block in enumerate(secret.product.blocks()):
+                demand = protocol.demand(parties, secret.product.of(block), secret.x_owner, secret.y_owner)
+                if demand is not None:
+                    yield (secret.step, number), demand
+
+
+def _secret_products(plan: Plan) -> Iterator[SecretProduct]:
+    for i, step in enumerate(plan.steps):
+        if not isinstance(step.operation, ProductOperation) or not isinstance(plan.types[i].visibility, Shared):
+            continue
+        x, y = (plan.types[j] for j in step.inputs)
+        if all(isinstance(type_.visibility, Private | Shared) for type_ in (x, y)):
+            product = step.operation.product(x.shape, y.shape)
+            yield SecretProduct(i, product, _owner(plan, x.visibility), _owner(plan, y.visibility))
+
+
+def _owner(plan: Plan, visibility: Visibility) -> int | None:
+    return plan.parties.index(visibility.owner) if isinstance(visibility, Private) else None

@@ -1,0 +1,173 @@
+"""n parties inside one process: the same plan, engine and protocol as on nodes, without processes or sockets."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from mpc import tables
+from mpc.computation import Computation
+from mpc.encoding import decode, encode_column
+from mpc.engine import Engine, Outcome, combine, count_input
+from mpc.errors import ScriptError
+from mpc.plan import Plan
+from mpc.result import Result, Timings, Traffic
+from mpc.schedule import Schedule
+from mpc.schema import Column, Schema, Table
+from protocols import additive, dealer
+from protocols.correlations import Label
+from protocols.interface import SharingProtocol
+from protocols.party import Party
+from protocols.ring import Array
+from protocols.rounds import Need
+
+__all__ = ["Ranges", "schema_of", "simulate"]
+
+Data = Mapping[str, Mapping[str, tables.TableSource]]
+
+Ranges = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
+"""party -> table -> column -> (low, high)."""
+
+
+def simulate(
+    computation: Computation | Callable[..., Any],
+    data: Data,
+    ranges: Ranges | None = None,
+    *,
+    precision: int = 16,
+    protocol: SharingProtocol = additive,
+) -> Result:
+    """Run a computation over tables of several parties in this process, shares, triples and all.
+
+    `data`: party -> table -> a CSV or Parquet path, a mapping of arrays, or a pandas frame. Ranges come from the data
+    unless given. Nobody is protected here: every party's data are in this process.
+    Raises ScriptError, PlanError or DataError.
+    """
+    if not isinstance(computation, Computation):
+        computation = Computation(computation)
+    if len(data) < 2:
+        raise ScriptError("a joint computation needs the data of at least two parties", "Pass {party: {table: data}}.")
+    started = time.perf_counter()
+    plan = computation.plan(schema_of(data, ranges or {}), precision=precision)
+    inputs = [_inputs(plan, party, data[party]) for party in plan.parties]
+    loaded = time.perf_counter()
+    schedule = Schedule(plan)
+    parties = _parties(plan, schedule, protocol)
+    dealt = time.perf_counter()
+    engines = [Engine(plan, schedule, protocol, party, inputs[party.index]) for party in parties]
+    outcomes, words = _run(engines)
+    result = _revealed(plan, outcomes)
+    online = time.perf_counter() - dealt
+    delivered = [sum(share.size for to in outcome.shares.values() for share in to.values()) for outcome in outcomes]
+    sent = {name: 8 * (words[i] + delivered[i]) for i, name in enumerate(plan.parties)}
+    timings = Timings(loaded - started, dealt - loaded, online, time.perf_counter() - started)
+    return Result(result, Traffic(max(outcome.rounds for outcome in outcomes), sent), timings)
+
+
+def schema_of(data: Data, ranges: Ranges) -> Schema:
+    """The schema of given tables: their numeric columns, with the given ranges or those of the data."""
+    schema: dict[str, dict[str, Table]] = {}
+    for party, sources in data.items():
+        schema[party] = {}
+        for table, source in sources.items():
+            name = f"{party}.{table}"
+            described = tables.describe(source, name)
+            numeric = {column: kind for column, kind in described.columns.items() if kind != "other"}
+            given = ranges.get(party, {}).get(table, {})
+            values = tables.read(source, [column for column in numeric if column not in given], name)
+            columns = {}
+            for column, kind in numeric.items():
+                low, high = given[column] if column in given else tables.column_range(values[column])
+                columns[column] = Column("integer" if kind == "integer" else "real", low, high)
+            schema[party][table] = Table(described.rows, columns)
+    return schema
+
+
+def _inputs(plan: Plan, party: str, sources: Mapping[str, tables.TableSource]) -> dict[int, Array]:
+    inputs: dict[int, Array] = {}
+    for i, step in plan.of("column"):
+        if step.params["party"] == party:
+            table, column = step.params["table"], step.params["column"]
+            inputs[i] = encode_column(tables.read(sources[table], [column], f"{party}.{table}")[column], step.params)
+    for i, step in plan.of("count"):
+        if step.params["party"] == party:
+            inputs[i] = count_input(step.params)
+    return inputs
+
+
+def _parties(plan: Plan, schedule: Schedule, protocol: SharingProtocol) -> list[Party]:
+    count = len(plan.parties)
+    secrets: list[dict[int, bytes]] = [{} for _ in range(count)]
+    for i, j in combinations(range(count), 2):
+        secrets[i][j] = secrets[j][i] = os.urandom(32)
+    with_dealer = {i: os.urandom(32) for i in range(count)}
+    corrections: list[dict[Label, Array]] = [{} for _ in range(count)]
+    for label, demand in schedule.demands(protocol):
+        corrections[demand.holders[-1]][label] = dealer.deal(demand, label, with_dealer)
+    sources = [dealer.DealerSource(i, with_dealer[i], corrections[i]) for i in range(count)]
+    return [Party(i, count, secrets[i], sources[i]) for i in range(count)]
+
+
+def _run(engines: Sequence[Engine]) -> tuple[list[Outcome], list[int]]:
+    """Drive all engines, passing messages; their outcomes, and the words that each sent."""
+    mail: dict[tuple[int, int], deque[Array]] = {
+        (i, j): deque() for i in range(len(engines)) for j in range(len(engines)) if i != j
+    }
+    words = [0] * len(engines)
+
+    def sender(me: int) -> Callable[[int, Sequence[Array]], None]:
+        def send(peer: int, parts: Sequence[Array]) -> None:
+            message = np.concatenate(parts)
+            words[me] += message.size
+            mail[me, peer].append(message)
+
+        return send
+
+    outcomes: dict[int, Outcome] = {}
+    running: dict[int, tuple[Generator[Need, Array, Outcome], Need | None]] = {
+        i: (engine.run(sender(i)), None) for i, engine in enumerate(engines)
+    }
+    while running:
+        stuck = True
+        for i, (engine, need) in list(running.items()):
+            try:
+                if need is None:
+                    need = next(engine)
+                    stuck = False
+                while mail[need[0], i]:
+                    message = mail[need[0], i].popleft()
+                    if message.size != need[1]:
+                        raise RuntimeError(f"party {i} expects {need[1]} words from {need[0]}, got {message.size}")
+                    need = engine.send(message)
+                    stuck = False
+                running[i] = (engine, need)
+            except StopIteration as stop:
+                outcomes[i] = stop.value
+                del running[i]
+                stuck = False
+        if stuck:
+            raise RuntimeError(f"parties {sorted(running)} wait for messages that nobody sends")
+    if any(mail.values()):
+        raise RuntimeError("messages were sent that nobody waited for")
+    return [outcomes[i] for i in range(len(engines))], words
+
+
+def _revealed(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Every result, whoever its recipients are: in a simulation they all sit here."""
+    results: dict[str, Any] = {}
+    for i, step in plan.of("reveal"):
+        name = step.params["name"]
+        outside = [to for to in step.params["to"] if to not in plan.parties]
+        inside = [plan.parties.index(to) for to in step.params["to"] if to in plan.parties]
+        if outside:
+            elements = combine(outcome.shares[outside[0]][name] for outcome in outcomes)
+        else:
+            elements = outcomes[inside[0]].revealed[name]
+        results[name] = decode(elements, plan.types[i])
+    return results

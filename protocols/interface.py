@@ -1,0 +1,54 @@
+"""What every sharing protocol offers; a module with these functions is one (`additive`, `plain`)."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from protocols.correlations import Triple
+from protocols.party import Party
+from protocols.products import Product, Shape
+from protocols.ring import Array
+
+__all__ = ["Cost", "SharingProtocol"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one primitive costs online: rounds, and the words that each party sends, in all."""
+
+    rounds: int
+    words: tuple[int, ...]
+
+
+class SharingProtocol(Protocol):
+    """Arithmetic on values shared among all parties of a session. An owner is a party's index; None: shared by all."""
+
+    def share(self, party: Party, value: Array | None, shape: Shape, owner: int) -> Array:
+        """This party's share of the owner's value (None elsewhere). No message."""
+        ...
+
+    def refresh(self, party: Party, share: Array) -> Array:
+        """A share of the same value, independent of all shares seen before. No message."""
+        ...
+
+    def demand(self, parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> Triple | None:
+        """The correlated randomness that a product consumes, if any."""
+        ...
+
+    def product(
+        self,
+        party: Party,
+        product: Product,
+        x: Array | None,
+        y: Array | None,
+        x_owner: int | None = None,
+        y_owner: int | None = None,
+    ) -> Coroutine[Any, None, Array]:
+        """This party's share of the product; an owned operand is the value at its owner and None elsewhere."""
+        ...
+
+    def product_cost(self, parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> Cost:
+        """Rounds and words of `product`."""
+        ...

@@ -1,0 +1,65 @@
+"""The insecure reference: party 0 or the owner holds the value, all others hold zero. For tests only.
+
+No adversary: products send both operands to everyone in the clear. One round.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from protocols.interface import Cost
+from protocols.party import Party
+from protocols.products import Product, Shape
+from protocols.ring import Array
+
+__all__ = ["demand", "product", "product_cost", "refresh", "share"]
+
+
+def share(party: Party, value: Array | None, shape: Shape, owner: int) -> Array:
+    """The value at its owner, zeros elsewhere."""
+    return value if party.index == owner and value is not None else np.zeros(shape, np.uint64)
+
+
+def refresh(party: Party, share: Array) -> Array:
+    """The share as it is."""
+    return share
+
+
+async def product(
+    party: Party,
+    product: Product,
+    x: Array | None,
+    y: Array | None,
+    x_owner: int | None = None,
+    y_owner: int | None = None,
+) -> Array:
+    """Show both operands to everyone; party 0 keeps the product."""
+    shown_x, shown_y = await party.open(
+        (x, product.x_shape, _holders(party.count, x_owner), party.everyone),
+        (y, product.y_shape, _holders(party.count, y_owner), party.everyone),
+    )
+    if party.index != 0 or shown_x is None or shown_y is None:
+        return np.zeros(product.out_shape, np.uint64)
+    return product(shown_x, shown_y)
+
+
+def demand(parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> None:
+    """Nothing."""
+
+
+def product_cost(parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> Cost:
+    """One round, both operands from their holders to everyone else."""
+    x_words, y_words = math.prod(product.x_shape), math.prod(product.y_shape)
+    return Cost(
+        1,
+        tuple(
+            (x_words * (i in _holders(parties, x_owner)) + y_words * (i in _holders(parties, y_owner))) * (parties - 1)
+            for i in range(parties)
+        ),
+    )
+
+
+def _holders(parties: int, owner: int | None) -> tuple[int, ...]:
+    return tuple(range(parties)) if owner is None else (owner,)
