@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -119,7 +120,8 @@ class Value:
 
     def reshape(self, *shape: int | Sequence[int]) -> Value:
         """The same elements, row by row, under another shape; one length may be -1."""
-        lengths = [int(n) for n in (shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape)]
+        given = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        lengths = [operator.index(length) for length in given]  # type: ignore[arg-type]
         if lengths.count(-1) == 1:
             known = -math.prod(lengths)
             if known == 0 or self.size % known:
@@ -196,7 +198,7 @@ class Value:
         _unsupported("comparison of secret values", "Sums, means, products and dot products exist.")
 
     __lt__ = __le__ = __gt__ = __ge__ = _no_comparison
-    __eq__ = __ne__ = _no_comparison  # type: ignore[assignment]
+    __eq__ = __ne__ = _no_comparison
     __hash__ = object.__hash__
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 numpy does what it does at the speed of memory: elementwise operations, sums, products with a vector. Large matrix
 products and Beaver combinations go to compiled loops in `protocols.kernels`, imported when first needed: loading numba
-takes about 0.4 s, and compiling some 4 s more wherever no cache can be kept.
+takes about 0.4 s, and compiling some 3 s more wherever no cache can be kept.
 
 Operands of another dtype raise TypeError, shapes that do not fit ValueError. Results are always arrays, 0-d ones too.
 """

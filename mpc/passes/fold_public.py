@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mpc.operations import OPERATIONS
 from mpc.operations.inputs import constant_values
 from mpc.passes.graph import Graph, copy_step
@@ -20,8 +22,8 @@ def fold_public(graph: Graph) -> Graph:
         source = trace.steps[place[step.inputs[0]]] if step.op in _MOVES else None
         if source is not None and source.op == "constant":
             values = constant_values(source.params)
-            moved = OPERATIONS[step.op].evaluate([values], [], step.params)
-            place[number] = trace.constant(moved)
+            moved = OPERATIONS[step.op].evaluate([values.view(np.uint64)], [], step.params)
+            place[number] = trace.constant(moved.view(values.dtype))
         else:
             place[number] = copy_step(graph, number, trace, place)
     return graph.rebuilt(trace, place)
