@@ -12,7 +12,7 @@ __all__ = ["Fault", "FaultReport"]
 
 @dataclass(frozen=True)
 class FaultReport:
-    """A fault as it travels and is logged; holds no data value. `party` noticed it, `peer` is whom it blames, if anyone."""
+    """A fault as it travels and is logged, without a data value. `party` noticed it, `peer` is whom it blames."""
 
     code: str
     message: str
@@ -38,7 +38,7 @@ class FaultReport:
         return f"{text}\n  {self.remedy}" if self.remedy else text
 
 
-class Fault(BeaverError):
+class Fault(BeaverError):  # noqa: N818 - the word of the architecture
     """A coded error. `code` is UPPER_SNAKE and stable; tests and operators match on it."""
 
     def __init__(self, code: str, message: str, remedy: str = "", *, peer: str = "") -> None:

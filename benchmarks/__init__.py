@@ -1,0 +1,1 @@
+"""What is measured, against the limit and against peers: `python -m benchmarks`."""

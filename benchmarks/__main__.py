@@ -1,0 +1,50 @@
+"""`python -m benchmarks [--large] [--out FILE]`: a table of every measurement, and a JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import measure, ring
+
+
+def main() -> None:
+    """Measure, print, and write the JSON file."""
+    arguments = argparse.ArgumentParser(description="Measures Beaver on this machine.")
+    arguments.add_argument(
+        "--large", action="store_true", help="also the private dot of 10^8 (needs 8 GiB and minutes)"
+    )
+    arguments.add_argument("--out", type=Path, default=Path("benchmarks/results/latest.json"))
+    chosen = arguments.parse_args()
+    sizes = [10**4, 10**6, 10**7] + ([10**8] if chosen.large else [])
+    console = Console()
+    results = {}
+    for name, run in {
+        "ring": ring.measure,
+        "dots": lambda: measure.dots(sizes),
+        "latency": measure.latency,
+        "joint mean": measure.joint_mean,
+        "imports": measure.imports,
+    }.items():
+        results[name] = run()
+        _show(console, name, results[name])
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps({"machine": platform.platform(), "results": results}, indent=2))
+    console.print(f"written to {chosen.out}")
+
+
+def _show(console: Console, name: str, rows: list[dict[str, object]]) -> None:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    table = Table(*columns, title=name)
+    for row in rows:
+        table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in map(row.get, columns)))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

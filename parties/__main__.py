@@ -1,0 +1,5 @@
+"""`python -m parties` is `beaver`."""
+
+from parties.cli import main
+
+main()

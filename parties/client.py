@@ -1,0 +1,241 @@
+"""The analyst's side: plan a script, submit it, carry the handshake between the nodes, put the result together."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpc.computation import Computation
+from mpc.encoding import decode
+from mpc.engine import combine
+from mpc.plan import Plan
+from mpc.result import Result, Timings, Traffic
+from mpc.schedule import Schedule
+from parties import policy, wire
+from parties.agreement import Agreement
+from parties.config import Consortium, PartyConfig, check_identity
+from parties.control import ControlClient
+from parties.errors import Fault, FaultReport
+from parties.identity import Identity
+from protocols import additive
+from protocols.ring import Array
+
+__all__ = ["Analyst", "Progress"]
+
+Progress = Callable[[str, str], None]
+"""Told of (party, phase) as a session goes on: submitted, loaded, dealt, done."""
+
+_CATALOG_WITHIN_S = 60.0
+_PING_WITHIN_S = 5.0
+_SILENT_S = 600.0
+_OTHERS_SAY_S = 1.0
+
+
+class Analyst:
+    """Someone who may submit computations to a consortium, with their own keys."""
+
+    def __init__(self, config: PartyConfig) -> None:
+        """Raises Fault when keys or files are wrong."""
+        self.consortium = Consortium.load(config.consortium)
+        self.agreement = Agreement.load(config.agreement, self.consortium)
+        self.identity = Identity.load(config.key)
+        check_identity(config, self.consortium, self.identity)
+        self.name = config.name
+        self._config = config
+
+    def plan(self, computation: Computation, rows: Mapping[str, Mapping[str, int]] | None = None) -> Plan:
+        """The plan over the agreement's tables, with these row counts, or the agreement's bounds."""
+        return computation.plan(self.agreement.schema(rows), analyst=self.name)
+
+    def refusals(self, plan: Plan) -> dict[str, list[str]]:
+        """What each party will say against the plan: party -> reasons, where there are any."""
+        found = {party: policy.refusals(plan, self.agreement, party) for party in plan.parties}
+        return {party: reasons for party, reasons in found.items() if reasons}
+
+    def row_counts(self) -> dict[str, dict[str, int]]:
+        """The nodes' present row counts, party -> table -> rows. Raises Fault UNREACHABLE and others."""
+        with self._client(dealer=False) as client:
+            return self._catalog(client)
+
+    def run(self, computation: Computation, progress: Progress = lambda party, phase: None) -> Result:
+        """Submit, take part in the handshake, wait, and combine. Raises Fault, ScriptError or PlanError."""
+        started = time.perf_counter()
+        with self._client(dealer=True) as client:
+            rows = self._catalog(client)
+            plan = self.plan(computation, rows)
+            policy.check_all(plan, self.agreement, self.consortium.party_names)
+            with_dealer = any(True for _ in Schedule(plan).demands(additive))
+            members = [*plan.parties]
+            if with_dealer:
+                if self.consortium.dealer is None:
+                    raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer].")
+                members.append(self.consortium.dealer.name)
+            session = _Session(client, members, os.urandom(16), progress)
+            try:
+                session.conduct(plan.encode())
+            finally:
+                session.cancel_unfinished()
+        return _result(plan, self.name, session, started)
+
+    def _client(self, *, dealer: bool) -> ControlClient:
+        processes = self.consortium.processes if dealer else self.consortium.parties
+        reach = {each.name: (self._config.reached(each).address, each.transport_key) for each in processes}
+        return ControlClient(self.identity, reach)
+
+    def _catalog(self, client: ControlClient) -> dict[str, dict[str, int]]:
+        parties = self.consortium.party_names
+        for party in parties:
+            client.send(party, {"kind": "catalog"})
+        rows: dict[str, dict[str, int]] = {}
+        digests: dict[str, bytes] = {}
+        while len(rows) < len(parties):
+            party, message = client.receive(_CATALOG_WITHIN_S)
+            _raise_fault(message)
+            _, digests[party], rows[party] = wire.fields(message, kind=str, agreement=bytes, rows=dict)
+        mine = self.agreement.digest()
+        other = [party for party in parties if digests[party] != mine]
+        if other:
+            raise Fault(
+                "AGREEMENT_DIFFERS",
+                f"{', '.join(other)} and you ({self.name}) have different copies of agreement.toml: "
+                + ", ".join(f"{party} {digests[party].hex()[:12]}" for party in parties)
+                + f", {self.name} {mine.hex()[:12]}",
+                "Compare the files and settle on one.",
+            )
+        return {party: dict(rows[party]) for party in parties}
+
+
+class _Session:
+    """One session as the analyst conducts it."""
+
+    def __init__(self, client: ControlClient, members: list[str], session: bytes, progress: Progress) -> None:
+        self._client = client
+        self._members = members
+        self._session = session
+        self._progress = progress
+        self.done: dict[str, Mapping[str, Any]] = {}
+        self.shares: dict[str, dict[str, dict[int, bytes]]] = {member: {} for member in members}
+
+    def conduct(self, plan: bytes) -> None:
+        """From submission to every member's last word. Raises the Fault that ends it."""
+        for member in self._members:
+            self._tell(member, "submit", plan=plan)
+            self._progress(member, "submitted")
+        hellos = self._gather("hello", "hello")
+        for member in self._members:
+            self._tell(member, "hellos", hellos=[hellos[name] for name in self._members])
+        signatures = self._gather("signature", "signature")
+        for member in self._members:
+            self._tell(member, "signatures", signatures=signatures)
+        while len(self.done) < len(self._members):
+            self._handle(*self._client.receive(_SILENT_S))
+
+    def cancel_unfinished(self) -> None:
+        """Tell every member that has not finished that nobody waits any more."""
+        for member in self._members:
+            if member not in self.done:
+                try:
+                    self._tell(member, "cancel")
+                except Fault:
+                    continue  # it is gone, or was never there: that fault is on its way to the analyst
+
+    def _gather(self, kind: str, field: str) -> dict[str, Any]:
+        gathered: dict[str, Any] = {}
+        while len(gathered) < len(self._members):
+            member, message = self._client.receive(_SILENT_S)
+            if message["kind"] == kind and message.get("session") == self._session:
+                gathered[member] = message[field]
+            else:
+                self._handle(member, message)
+        return gathered
+
+    def _handle(self, member: str, message: Mapping[str, Any]) -> None:
+        if message.get("session") != self._session:
+            _raise_fault(message)
+            return
+        match message["kind"]:
+            case "progress":
+                self._progress(member, str(message["phase"]))
+            case "share":
+                pieces = self.shares[member].setdefault(str(message["name"]), {})
+                pieces[int(message["start"])] = bytes(message["words"])
+            case "done":
+                self.done[member] = message
+                self._progress(member, "done")
+            case "fault":
+                raise self._root_of(FaultReport.from_wire(message["report"]))
+            case kind:
+                raise Fault("UNEXPECTED", f"{member} sent a message of kind {str(kind)[:40]!r}", peer=member)
+
+    def _root_of(self, first: FaultReport) -> Fault:
+        """Several parties report what one of them caused: hear the others for a moment, tell the most telling."""
+        reports = [first]
+        until = time.monotonic() + _OTHERS_SAY_S
+        while len(reports) < len(self._members) and time.monotonic() < until:
+            try:
+                _, message = self._client.receive(max(0.01, until - time.monotonic()))
+            except Fault as fault:
+                reports.append(fault.report)
+                break
+            if message["kind"] == "fault":
+                reports.append(FaultReport.from_wire(message["report"]))
+        consequences = ("PEER_LOST", "PEER_ENDED", "PEER_STALLED", "SESSION_CANCELLED")
+        return Fault.of(min(reports, key=lambda report: report.code in consequences))
+
+    def _tell(self, member: str, kind: str, **content: object) -> None:
+        self._client.send(member, {"kind": kind, "session": self._session, **content})
+
+
+def _result(plan: Plan, analyst: str, session: _Session, started: float) -> Result:
+    combine_from = time.perf_counter()
+    results: dict[str, Any] = {}
+    elsewhere: dict[str, tuple[str, ...]] = {}
+    for i, step in plan.of("reveal"):
+        name, to = step.params["name"], tuple(step.params["to"])
+        if analyst in to:
+            shares = [_joined(session.shares[party].get(name, {}), plan.types[i].size, party) for party in plan.parties]
+            results[name] = decode(combine(shares), plan.types[i])
+        else:
+            elsewhere[name] = to
+    now = time.perf_counter()
+    done = session.done
+
+    def slowest(what: str) -> float:
+        return max(float(report[what]) for report in done.values())
+
+    timings = Timings(slowest("load"), slowest("offline"), slowest("online") + now - combine_from, now - started)
+    traffic = Traffic(
+        max(int(done[party]["rounds"]) for party in plan.parties),
+        {party: int(done[party]["bytes_sent"]) for party in plan.parties},
+    )
+    return Result(results, traffic, timings, elsewhere)
+
+
+def _joined(pieces: Mapping[int, bytes], size: int, party: str) -> Array:
+    share = np.frombuffer(b"".join(pieces[start] for start in sorted(pieces)), "<u8")
+    if share.size != size:
+        raise Fault("RESULT_INCOMPLETE", f"{party} sent {share.size} of {size} words of a result", peer=party)
+    return share
+
+
+def _raise_fault(message: Mapping[str, Any]) -> None:
+    if message["kind"] == "fault":
+        raise Fault.of(FaultReport.from_wire(message["report"]))
+
+
+def ping(path: Path) -> str:
+    """Ask the process of a party.toml whether it answers, with its own keys. Raises Fault UNREACHABLE and others."""
+    config = PartyConfig.load(path, environ=os.environ)
+    consortium = Consortium.load(config.consortium)
+    me = consortium.process(config.name)
+    address = config.bound(me).address.replace("0.0.0.0", "127.0.0.1", 1)
+    with ControlClient(Identity.load(config.key), {me.name: (address, me.transport_key)}) as client:
+        client.send(me.name, {"kind": "ping"})
+        _, message = client.receive(_PING_WITHIN_S)
+    _raise_fault(message)
+    return f"{message['name']} ({message['role']}) is ready"

@@ -1,0 +1,58 @@
+"""The dealer process: it deals the triples that a plan asks for, and sees neither inputs nor openings."""
+
+from __future__ import annotations
+
+from mpc.errors import PlanError
+from mpc.plan import Plan
+from mpc.schedule import Schedule
+from mpc.validate import validate
+from parties.config import PartyConfig
+from parties.errors import Fault
+from parties.handshake import Handshake, send_words
+from parties.log import Log
+from parties.server import Conversation, Server
+from protocols import additive
+from protocols.dealer import batches, deal
+from protocols.prg import derive
+
+__all__ = ["Dealer"]
+
+
+class Dealer(Server):
+    """The process of the dealer."""
+
+    role = "dealer"
+
+    def __init__(self, config: PartyConfig, log: Log) -> None:
+        super().__init__(config, log)
+        if self.consortium.dealer is None or self.consortium.dealer.name != config.name:
+            raise Fault(
+                "NOT_THE_DEALER", f"{config.name} is not the dealer of consortium.toml", "Start it with `beaver node`."
+            )
+
+    def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
+        """Shake hands, refuse material of a past that a party has already used, and deal."""
+        conversation.phase = "plan"
+        try:
+            plan = Plan.decode(plan_bytes)
+            validate(plan)
+        except PlanError as error:
+            raise Fault("PLAN_INVALID", error.message, error.remedy) from None
+        if plan.parties != self.consortium.party_names:
+            raise Fault("PLAN_INVALID", "the plan is for other parties than the consortium's")
+        schedule = Schedule(plan)
+        conversation.phase = "handshake"
+        with Handshake(self, conversation, plan, with_dealer=True).shake([], 0) as agreed:
+            conversation.phase = "offline"
+            counts = dict.fromkeys(range(len(plan.parties)), 0)
+            for _, demand in schedule.demands(additive):
+                for party in demand.holders:
+                    counts[party] += 1
+            for party, first in agreed.cursors.items():
+                if counts[party]:
+                    self.ledger.claim(plan.parties[party], first, counts[party], conversation.session.hex())
+            secrets = {i: derive(agreed.secrets[i], "material", agreed.cursors[i]) for i in counts}
+            for party, batch in batches(schedule.demands(additive)):
+                send_words(agreed.links, party, [deal(demand, label, secrets) for label, demand in batch])
+            conversation.tell("progress", phase="dealt")
+        conversation.tell("done", rounds=0, bytes_sent=0, load=0.0, offline=0.0, online=0.0)

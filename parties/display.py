@@ -1,0 +1,67 @@
+"""What a person sees while a session runs, and of its result."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mpc.result import Result
+
+__all__ = ["SessionProgress", "show_result"]
+
+_WORDS = {"submitted": "loading", "loaded": "waiting for the others", "dealt": "computing", "done": "done"}
+
+
+class SessionProgress:
+    """One line a party on the terminal's error stream, saying what it does."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+            console=Console(stderr=True), disable=quiet,
+        )  # fmt: skip
+        self._lines: dict[str, object] = {}
+
+    def told(self, party: str, phase: str) -> None:
+        """A party has reached a phase."""
+        if party not in self._lines:
+            self._lines[party] = self._progress.add_task(party, total=1)
+        line = self._lines[party]
+        self._progress.update(
+            line,  # type: ignore[arg-type]
+            description=f"{party}: {_WORDS.get(phase, phase)}",
+            completed=int(phase == "done"),
+        )
+
+    def __enter__(self) -> SessionProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def show_result(result: Result) -> None:
+    """The results, and what they took, as tables."""
+    console = Console()
+    table = Table("result", "value")
+    for name, value in result.items():
+        table.add_row(name, np.array2string(value) if isinstance(value, np.ndarray) else f"{value:,}")
+    for name, to in result.elsewhere.items():
+        table.add_row(name, f"revealed to {', '.join(to)}, in their results folder")
+    console.print(table)
+    sent = ", ".join(f"{party} {size:,}" for party, size in result.traffic.bytes_sent.items())
+    console.print(f"{result.traffic.rounds} rounds; bytes sent: {sent}", style="dim", highlight=False)
+    timings = result.timings
+    console.print(
+        f"load {timings.load:.3f} s, offline {timings.offline:.3f} s, online {timings.online:.3f} s, "
+        f"total {timings.total:.3f} s",
+        style="dim",
+        highlight=False,
+    )

@@ -1,0 +1,115 @@
+"""From a submitted plan to open links: hello, transcript, signature, relayed by the analyst; nothing leaves before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mpc.plan import Plan
+from parties import wire
+from parties.errors import Fault
+from parties.links import Links, PeerLink
+from parties.session import Hello, Input, Transcript, open_hello
+from parties.server import Conversation
+from protocols.ring import Array
+from protocols.rounds import FRAME_WORDS
+
+if TYPE_CHECKING:
+    from parties.server import Server
+
+__all__ = ["Agreed", "Handshake", "receive_words", "send_words"]
+
+RING = "2^64"
+_STALL_S = 120.0
+
+
+@dataclass(frozen=True, repr=False)
+class Agreed:
+    """What a session rests on once every signature was verified. Indices are the parties' in order, then the dealer's.
+
+    `secrets`: shared with each other index. `cursors`: the first piece of one-time material that each party reserved.
+    """
+
+    links: Links
+    secrets: Mapping[int, bytes]
+    cursors: Mapping[int, int]
+    dealer: int
+    with_dealer: bool
+
+
+class Handshake:
+    """One party's, or the dealer's, part in agreeing on a session."""
+
+    def __init__(self, server: Server, conversation: Conversation, plan: Plan, *, with_dealer: bool) -> None:
+        self._server = server
+        self._conversation = conversation
+        self._plan = plan
+        self._names = list(plan.parties)
+        self._dealer = server.consortium.dealer if with_dealer else None
+        if with_dealer and self._dealer is None:
+            raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer] to it.")
+        if self._dealer is not None:
+            self._names.append(self._dealer.name)
+        self._me = self._names.index(server.name)
+
+    @contextmanager
+    def shake(self, inputs: Sequence[Input], cursor: int) -> Iterator[Agreed]:
+        """Agree with all others, then give the open links; a fault inside the block is told to every peer.
+
+        `inputs`: what this party has loaded, (table, column, kind, rows). Raises Fault when anything differs.
+        """
+        server, conversation = self._server, self._conversation
+        hello, ephemeral = open_hello(
+            server.identity,
+            session=conversation.session,
+            name=server.name,
+            role=server.role,
+            consortium=server.consortium.digest(),
+            agreement=server.agreement.digest(),
+            plan=self._plan.digest,
+            source=server.agreement.source,
+            parameters={"ring": RING, "protocol": "additive"},
+            inputs=inputs,
+            cursor=cursor,
+        )
+        conversation.tell("hello", hello=hello.to_wire())
+        brought = conversation.expect("hellos")
+        _, _, hellos = wire.fields(brought, kind=str, session=bytes, hellos=list)
+        transcript = Transcript([Hello.from_wire(h) for h in hellos], server.consortium, self._names, own=hello)
+        secrets = {self._names.index(name): secret for name, secret in transcript.secrets(ephemeral).items()}
+        cursors = {i: transcript.hello(name).cursor for i, name in enumerate(self._plan.parties)}
+        peers = self._peers(transcript, secrets)
+        with server.endpoint.open(self._me, peers, conversation.session, _STALL_S) as links:
+            conversation.tell("signature", signature=transcript.sign(server.identity))
+            _, _, signatures = wire.fields(conversation.expect("signatures"), kind=str, session=bytes, signatures=dict)
+            transcript.verify(signatures)
+            yield Agreed(links, secrets, cursors, len(self._plan.parties), self._dealer is not None)
+
+    def _peers(self, transcript: Transcript, secrets: Mapping[int, bytes]) -> dict[int, PeerLink]:
+        server = self._server
+        peers: dict[int, PeerLink] = {}
+        for index, secret in secrets.items():
+            name = self._names[index]
+            address = server.config.reached(server.consortium.process(name)).data
+            peers[index] = PeerLink(name, address, *transcript.link_keys(name, secret))
+        return peers
+
+
+def send_words(links: Links, peer: int, arrays: Sequence[Array]) -> None:
+    """Send arrays as one run of words, in frames that the links can carry."""
+    words = np.concatenate([array.reshape(-1) for array in arrays])
+    for start in range(0, words.size, FRAME_WORDS):
+        links.send(peer, [words[start : start + FRAME_WORDS]])
+
+
+def receive_words(links: Links, peer: int, count: int) -> Array:
+    """The run of words that `send_words` sent."""
+    words = np.empty(count, np.uint64)
+    for start in range(0, count, FRAME_WORDS):
+        stop = min(start + FRAME_WORDS, count)
+        words[start:stop] = links.receive(peer, stop - start)
+    return words

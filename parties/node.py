@@ -1,0 +1,157 @@
+"""A party node: it checks a plan against its owner's agreement, loads its own columns, and computes with the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mpc.encoding import decode
+from mpc.engine import Engine, Outcome
+from mpc.errors import PlanError
+from mpc.plan import Plan
+from mpc.schedule import Schedule
+from parties import policy
+from parties.config import PartyConfig
+from parties.control import Peer
+from parties.errors import Fault
+from parties.handshake import Handshake, receive_words
+from parties.links import Links
+from parties.log import Log
+from parties.server import Conversation, Server
+from parties.store import Store
+from protocols import additive
+from protocols.correlations import Label
+from protocols.dealer import DealerSource, batches
+from protocols.party import Party
+from protocols.prg import derive
+from protocols.ring import Array
+
+__all__ = ["Node"]
+
+_SHARE_WORDS = 1 << 22
+
+
+class Node(Server):
+    """The process of one party."""
+
+    role = "party"
+
+    def __init__(self, config: PartyConfig, log: Log) -> None:
+        super().__init__(config, log)
+        self.store = Store(config.name, config.data)
+        self.index = self.consortium.party_names.index(config.name)
+
+    def answer(self, peer: Peer, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Besides the rest: the row counts of the tables that the agreement lists."""
+        if message["kind"] != "catalog":
+            return super().answer(peer, message)
+        tables = self.agreement.data.get(self.name, {})
+        return {
+            "kind": "catalog",
+            "agreement": self.agreement.digest(),
+            "rows": {table: self.store.rows(table) for table in tables},
+        }
+
+    def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
+        """Judge the plan, load, shake hands, receive material, compute, hand over what is the analyst's."""
+        conversation.phase = "plan"
+        try:
+            plan = Plan.decode(plan_bytes)
+        except PlanError as error:
+            raise Fault("PLAN_INVALID", error.message, error.remedy) from None
+        policy.check(plan, self.agreement, self.name, self.consortium.party_names)
+        schedule = Schedule(plan)
+        self.log.event("plan_accepted", session=conversation.session.hex(), plan=plan.digest.hex())
+
+        conversation.phase = "load"
+        inputs, load_s, encode_s = self.store.inputs(plan)
+        conversation.tell("progress", phase="loaded")
+
+        conversation.phase = "handshake"
+        mine = [(label, demand) for label, demand in schedule.demands(additive) if self.index in demand.holders]
+        first = self.ledger.reserve("dealer", len(mine), conversation.session.hex()) if mine else 0
+        handshake = Handshake(self, conversation, plan, with_dealer=any(True for _ in schedule.demands(additive)))
+        with handshake.shake(self._loaded(plan), first) as agreed:
+            conversation.phase = "offline"
+            offline_from = time.perf_counter()
+            source = None
+            if agreed.with_dealer:
+                secret = derive(agreed.secrets[agreed.dealer], "material", first)
+                source = DealerSource(self.index, secret, self._corrections(agreed.links, agreed.dealer, schedule))
+            party = Party(self.index, len(plan.parties), agreed.secrets, source)
+            conversation.tell("progress", phase="dealt")
+
+            conversation.phase = "online"
+            online_from = time.perf_counter()
+            outcome, words = _drive(Engine(plan, schedule, additive, party, inputs), agreed.links)
+            done = time.perf_counter()
+        conversation.phase = "result"
+        self._keep(plan, outcome, conversation.session)
+        for name, share in outcome.shares.get(conversation.analyst, {}).items():
+            flat = share.reshape(-1)
+            for start in range(0, max(flat.size, 1), _SHARE_WORDS):
+                piece = flat[start : start + _SHARE_WORDS].astype("<u8", copy=False).tobytes()
+                conversation.tell("share", name=name, start=start, words=piece)
+        delivered = sum(share.size for to in outcome.shares.values() for share in to.values())
+        conversation.tell(
+            "done",
+            rounds=outcome.rounds,
+            bytes_sent=8 * (words + delivered),
+            load=load_s,
+            offline=online_from - offline_from,
+            online=encode_s + done - online_from,
+        )
+
+    def _loaded(self, plan: Plan) -> list[tuple[str, str, str, int]]:
+        own = [step.params for _, step in plan.of("column") if step.params["party"] == self.name]
+        return sorted({(p["table"], p["column"], p["kind"], p["rows"]) for p in own})
+
+    def _corrections(self, links: Links, dealer: int, schedule: Schedule) -> dict[Label, Array]:
+        corrections: dict[Label, Array] = {}
+        for party, batch in batches(schedule.demands(additive)):
+            if party != self.index:
+                continue
+            sizes = [int(np.prod(demand.c_shape, dtype=object)) for _, demand in batch]
+            words = receive_words(links, dealer, sum(sizes))
+            start = 0
+            for (label, _), size in zip(batch, sizes, strict=True):
+                corrections[label] = words[start : start + size]
+                start += size
+        return corrections
+
+    def _keep(self, plan: Plan, outcome: Outcome, session: bytes) -> None:
+        """Results that are revealed to this party go to its results folder, for its owner's eyes."""
+        if not outcome.revealed:
+            return
+        types = {step.params["name"]: plan.types[i] for i, step in plan.of("reveal")}
+        results = {name: decode(elements, types[name]) for name, elements in outcome.revealed.items()}
+        plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in results.items()}
+        self.config.results.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.config.results / f"{session.hex()}.json"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump({"plan": plan.digest.hex(), "result": plain}, file)
+        self.log.event("result_kept", session=session.hex(), name=path.name)
+
+
+def _drive(engine: Engine, links: Links) -> tuple[Outcome, int]:
+    """Run the engine over the links; its outcome, and the words sent."""
+    words = 0
+
+    def send(peer: int, parts: Sequence[Array]) -> None:
+        nonlocal words
+        words += sum(part.size for part in parts)
+        links.send(peer, parts)
+
+    running = engine.run(send)
+    try:
+        need = next(running)
+        while True:
+            need = running.send(links.receive(*need))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome, words
