@@ -14,7 +14,7 @@ from mpc.functions import Revealed
 from mpc.passes import Graph, Output, compile_plan
 from mpc.plan import Plan
 from mpc.schema import Schema
-from mpc.trace import Trace
+from mpc.trace import PACKAGE, Trace
 from mpc.values import Value
 
 __all__ = ["Computation", "computation", "load"]
@@ -36,10 +36,20 @@ class Computation:
         """
         trace = Trace()
         outputs = []
-        for name, revealed in _outputs(self.function(Data(schema, trace))).items():
-            _check_name(name, revealed)
+        for name, revealed in _outputs(self._recorded(Data(schema, trace))).items():
+            if not 1 <= len(name) <= 64:
+                raise ScriptError(f"{name[:64]!r} cannot be a result's name", "Use 1 to 64 characters.")
             outputs.append(Output(name, revealed.value.step, tuple(sorted(set(revealed.to or (analyst,))))))
         return compile_plan(tuple(schema), Graph(trace, tuple(outputs)), precision)
+
+    def _recorded(self, data: Data) -> Any:
+        """What the script returns. Its mistakes become ScriptErrors that tell the script's line."""
+        try:
+            return self.function(data)
+        except BeaverError as error:
+            raise type(error)(f"{_where(error)}{error.message}", error.remedy) from None
+        except Exception as error:
+            raise ScriptError(f"{_where(error)}{type(error).__name__}: {error}") from error
 
     def __repr__(self) -> str:
         return f"<computation {self.name}>"
@@ -65,8 +75,8 @@ def load(path: str | Path, name: str | None = None) -> Computation:
         spec.loader.exec_module(module)
     except BeaverError:
         raise
-    except Exception as error:
-        raise ScriptError(f"{path} does not run: {_last_line(error, path)}") from error
+    except (Exception, SystemExit) as error:
+        raise ScriptError(f"{path} does not run: {_where(error)}{type(error).__name__}: {error}") from error
     found = {value.name: value for value in vars(module).values() if isinstance(value, Computation)}
     if not found:
         raise ScriptError(f"{path} holds no computation", "Put @mpc.computation above a function that takes `data`.")
@@ -92,16 +102,13 @@ def _outputs(returned: Any) -> Mapping[str, Revealed]:
                 f"the computation returns {type(value).__name__} for {name!r}, which is no secret value",
                 "Return values made from `data`, one or a dict of them.",
             )
+        if str(name) in revealed:
+            raise ScriptError(f"two results are called {str(name)!r}", "Give every result a name of its own.")
         revealed[str(name)] = value
     return revealed
 
 
-def _check_name(name: str, revealed: Revealed) -> None:
-    if not name or len(name) > 64 or not all(isinstance(to, str) for to in revealed.to):
-        raise ScriptError(f"{name[:64]!r} cannot be a result's name, or its recipients are not names")
-
-
-def _last_line(error: Exception, path: Path) -> str:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-    where = f"line {lines[-1]}: " if lines else ""
-    return f"{where}{type(error).__name__}: {error}"
+def _where(error: BaseException) -> str:
+    """The last line of the script that an error came through, if it is one outside this package."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE)]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""

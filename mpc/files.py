@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +26,6 @@ Kind = Literal["integer", "real", "other"]
 Array = NDArray[np.int64] | NDArray[np.float64]
 
 _HEAD = 1 << 20
-_WHOLE = r"regexp_full_match({0}, '\s*[+-]?[0-9]+\s*')"
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "BOOLEAN"}
 _WIDE = {"UBIGINT", "HUGEINT", "UHUGEINT"}
 
@@ -72,7 +70,7 @@ class _Text:
     def counts(cls, column: str) -> str:
         """The aggregates, in the order of the fields."""
         # A cast alone takes '1.5' for an integer.
-        whole = _WHOLE.format(column)
+        whole = rf"regexp_full_match({column}, '\s*[+-]?[0-9]+\s*')"
         return (
             f"count({column}), count(*) filter (where {whole}), "
             f"count(try_cast({column} as bigint)) filter (where {whole}), "
@@ -115,12 +113,10 @@ class DataFile:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._connection.close()
         if self._stat() != self._before:
-            raise DataError(
-                f"The file of {self._name} changed while it was read.", "Run again when nothing writes to it."
-            ) from None
+            raise self._fault("changed while it was read", "Run again when nothing writes to it.") from None
 
     def describe(self) -> tuple[int, dict[str, Kind]]:
         """The number of rows, and every named column's kind. Reads a CSV file whole, of Parquet the metadata."""

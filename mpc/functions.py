@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpc.errors import ScriptError
-from mpc.values import Operand, Value
+from mpc.values import Operand, Value, check_axis
 
 __all__ = ["Revealed", "concat", "dot", "matmul", "reveal", "stack"]
 
@@ -53,17 +53,18 @@ def reveal(value: Value, to: str | Sequence[str] = ()) -> Revealed:
     """A result for named recipients: parties or analysts. Without `to`: the analyst who submits the script."""
     if not isinstance(value, Value):
         raise ScriptError(f"mpc.reveal takes a secret value, not {type(value).__name__}")
-    return Revealed(value, (to,) if isinstance(to, str) else tuple(to))
+    names = (to,) if isinstance(to, str) else tuple(to) if isinstance(to, Sequence) else (None,)
+    if not all(isinstance(name, str) and name for name in names):
+        raise ScriptError("mpc.reveal: `to` holds something that is not a name", "Name parties or analysts.")
+    return Revealed(value, names)
 
 
 def _join(op: str, values: Sequence[Operand], axis: int, extra: int) -> Value:
-    if isinstance(values, Value):
+    if isinstance(values, Value) or not isinstance(values, Sequence):
         raise ScriptError(f"mpc.{op} takes a list of values")
     first = next((value for value in values if isinstance(value, Value)), None)
     if first is None:
         raise ScriptError(f"mpc.{op} needs a secret value among its inputs; numpy joins public ones")
-    axes = first.ndim + extra
-    if not -axes <= axis < axes:
-        raise ScriptError(f"mpc.{op}: there is no axis {axis} in {axes} axes")
+    axis = check_axis(axis, first.ndim + extra)
     steps = [first._lift(value) for value in values]
-    return Value(first._trace, first._trace.add(op, *steps, axis=axis % axes))
+    return Value(first._trace, first._trace.add(op, *steps, axis=axis))

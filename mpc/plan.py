@@ -13,13 +13,15 @@ import msgpack
 from mpc.errors import PlanError
 from mpc.operations import OPERATIONS, Operation, Params
 from mpc.operations.inputs import Constant
-from mpc.types import Type
+from mpc.types import MAX_DIGITS, Type
 
 __all__ = ["MAX_PLAN_BYTES", "MAX_STEPS", "Plan", "Step"]
 
 FORMAT = 1
 MAX_STEPS = 20_000
 MAX_PLAN_BYTES = 32 << 20
+MAX_ITEMS = 1 << 20
+"""The most items of all lists and maps of an encoded plan. No list is longer than MAX_STEPS."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,13 @@ class Step:
         """The type of the step, given the types of all steps before it."""
         operation = self.operation
         inputs = [types[i] for i in self.inputs]
+        if len(inputs) > MAX_STEPS:
+            raise PlanError(f"{self.op} takes {len(inputs):,} inputs; {MAX_STEPS:,} are the most")
         operation.check(inputs, self.params)
-        return operation.infer(inputs, self.params)
+        type_ = operation.infer(inputs, self.params)
+        if type_.digits > MAX_DIGITS:
+            raise PlanError(f"{self.op} could overflow: its numbers need more than {MAX_DIGITS:,} bits")
+        return type_
 
 
 @dataclass(frozen=True)
@@ -108,16 +115,31 @@ class Plan:
         if len(data) > MAX_PLAN_BYTES:
             raise PlanError(f"the plan has {len(data):,} bytes; {MAX_PLAN_BYTES:,} are the most")
         try:
-            content = msgpack.unpackb(data, strict_map_key=True, max_ext_len=0, max_array_len=2_000_000)
+            content = _unpacked(data)
+            plan = cls(*_checked(content))
+            canonical = plan.encode() == data
         except (ValueError, msgpack.exceptions.UnpackException, RecursionError):
             raise PlanError("the plan is not well-formed") from None
-        plan = cls(*_checked(content))
-        if plan.encode() != data:
+        if not canonical:
             raise PlanError("the plan is not in canonical form")
-        for i, step in enumerate(plan.steps):
-            if step.op == Constant.name and not plan.types[i].fits:
+        for i, (step, type_) in enumerate(zip(plan.steps, plan.types, strict=True)):
+            if step.op == Constant.name and not type_.fits:
                 raise PlanError(f"{plan.where(i)}: a constant does not fit the ring")
         return plan
+
+
+def _unpacked(data: bytes) -> Any:
+    """What the bytes hold, built in memory that is bounded whatever they ask for. Raises as msgpack does."""
+    items = 0
+
+    def count(container: Any) -> Any:
+        nonlocal items
+        items += len(container) + 1
+        if items > MAX_ITEMS:
+            raise ValueError("too many items")
+        return container
+
+    return msgpack.unpackb(data, max_array_len=MAX_STEPS, max_ext_len=0, list_hook=count, object_hook=count)
 
 
 def _checked(content: Any) -> tuple[tuple[str, ...], tuple[Step, ...]]:

@@ -82,9 +82,12 @@ def schema_of(data: Data, ranges: Ranges) -> Schema:
             given = ranges.get(party, {}).get(table, {})
             values = tables.read(source, [column for column in numeric if column not in given], name)
             columns = {}
+            if unknown := sorted(set(given) - set(numeric)):
+                raise DataError(f"a range is given for {name}.{unknown[0]}, which is no column of numbers")
             for column, kind in numeric.items():
                 low, high = given[column] if column in given else tables.column_range(values[column])
-                columns[column] = Column("integer" if kind == "integer" else "real", low, high)
+                number = int if kind == "integer" else float
+                columns[column] = Column("integer" if kind == "integer" else "real", number(low), number(high))
             schema[party][table] = Table(described.rows, columns)
     return schema
 

@@ -64,7 +64,7 @@ def describe(source: TableSource, name: str = "the table") -> Description:
 def read(source: TableSource, names: Sequence[str], name: str = "the table") -> dict[str, Array]:
     """The named columns as one-dimensional int64 or float64 arrays of one length; all values are finite.
 
-    Of a file only these columns are read, and memory stays near the size of the result. Arrays may be the caller's own.
+    Of a file only these columns are read; the peak of memory is about 1.5 times the result. Arrays may be the caller's.
     `name` stands for the table in messages. Raises DataError for an unknown column, and for one that holds text,
     missing values, NaN, infinities or integers outside int64, telling in how many rows.
     """

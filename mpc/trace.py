@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from mpc.operations import Params
 from mpc.plan import MAX_STEPS, Step
 from mpc.types import Type
 
-__all__ = ["Trace"]
+__all__ = ["PACKAGE", "Trace", "public_array"]
 
-_PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parent) + os.sep
+"""Where this package's files lie; what lies elsewhere is a script."""
 
 
 class Trace:
@@ -34,7 +36,7 @@ class Trace:
         return self.append(Step(op, inputs, params), _caller())
 
     def append(self, step: Step, origin: str = "") -> int:
-        """Record a step said at `origin`; its number. Raises PlanError, with the origin, when it does not fit."""
+        """Record a step said at `origin`; its number. Raises ScriptError when it does not fit its inputs."""
         key = msgpack.packb([step.op, step.inputs, sorted(step.params.items())])
         if key in self._known:
             return self._known[key]
@@ -46,7 +48,7 @@ class Trace:
         try:
             type_ = step.infer(self.types)
         except PlanError as error:
-            raise ScriptError(f"{origin}: {error.message}" if origin else error.message, error.remedy) from None
+            raise ScriptError(error.message, error.remedy) from None
         self.steps.append(step)
         self.types.append(type_)
         if origin:
@@ -56,15 +58,24 @@ class Trace:
 
     def constant(self, values: ArrayLike) -> int:
         """Record a public array or number."""
-        array = np.asarray(values)
-        if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.integer):
+        array = public_array(values)
+        if array.dtype.kind in "biu":
             return self.add("constant", **constant_params(_int64(array)))
-        if not np.issubdtype(array.dtype, np.floating):
-            raise ScriptError(
-                f"{_caller()}: a value of type {type(values).__name__} ({array.dtype}) cannot be computed with",
-                "Use numbers, or numpy arrays of integers or floats.",
-            )
         return self.add("constant", **constant_params(array.astype(np.float64)))
+
+
+def public_array(values: ArrayLike) -> NDArray[Any]:
+    """A public array of booleans, integers or floats. Raises ScriptError for anything else."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ScriptError("a list whose rows differ in length is no array", "Give rows of one length.") from None
+    if array.dtype.kind not in "biuf":
+        raise ScriptError(
+            f"a value of type {type(values).__name__} ({array.dtype}) cannot be computed with",
+            "Use numbers below 2^63, or numpy arrays of integers or floats.",
+        )
+    return array
 
 
 def constant_params(array: NDArray[np.int64] | NDArray[np.float64], scale: int | None = None) -> Params:
@@ -72,23 +83,25 @@ def constant_params(array: NDArray[np.int64] | NDArray[np.float64], scale: int |
     if array.dtype == np.int64:
         return {"shape": list(array.shape), "kind": "integer", "data": array.astype("<i8").tobytes(), "scale": 0}
     if scale is None:
-        scale = next((s for s in (0, 1, 2, 4, 8, 16, 32) if _whole(np.ldexp(array, s))), 52)
+        scale = next((s for s in (0, 1, 2, 4, 8, 16, 32) if _whole(array, s)), 52)
     return {"shape": list(array.shape), "kind": "real", "data": array.astype("<f8").tobytes(), "scale": scale}
 
 
-def _whole(values: NDArray[np.float64]) -> bool:
-    return bool(np.all(np.isfinite(values)) and np.all(values == np.rint(values)))
+def _whole(values: NDArray[np.float64], scale: int) -> bool:
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(values, scale)
+    return bool(np.all(np.isfinite(scaled)) and np.all(scaled == np.rint(scaled)))
 
 
 def _int64(array: NDArray[Any]) -> NDArray[np.int64]:
     if array.dtype == np.uint64 and array.size and array.max() >= 1 << 63:
-        raise ScriptError(f"{_caller()}: an integer constant is 2^63 or more", "Scale it down.")
+        raise ScriptError("an integer constant is 2^63 or more", "Scale it down.")
     return array.astype(np.int64)
 
 
 def _caller() -> str:
     """The file and line of the script that speaks: the nearest frame outside this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
-    "INTEGER", "PUBLIC", "RING_BITS", "SHARED", "Domain", "Private", "Public", "Shape", "Shared", "Type", "Visibility",
+    "INTEGER", "MAX_DIGITS", "PUBLIC", "RING_BITS", "SHARED", "Domain", "Private", "Public", "Shape", "Shared", "Type", "Visibility",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
 
 RING_BITS = 64
+
+MAX_DIGITS = 1 << 11
+"""The most bits of a bound, scale or divisor while a plan is made; what runs fits the ring."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ class Type:
     def bits(self) -> int:
         """Bits that a signed integer needs to hold every element."""
         return max(_signed_bits(self.low), _signed_bits(self.high))
+
+    @property
+    def digits(self) -> int:
+        """Bits that the planner itself spends on the bounds and the denominator."""
+        return max(self.bits, self.domain.scale, self.domain.divisor.bit_length())
 
     @property
     def fits(self) -> bool:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpc.errors import ScriptError
-from mpc.trace import Trace
+from mpc.trace import Trace, public_array
 from mpc.types import Type
 
-__all__ = ["Operand", "Value"]
+__all__ = ["Operand", "Value", "check_axis"]
 
 
 class Value:
@@ -87,18 +87,19 @@ class Value:
         """Division by a public number or array: exact by a whole number, else by its reciprocal."""
         if isinstance(other, Value):
             _unsupported("division by a secret value", "Reveal numerator and denominator, if the agreement allows it.")
-        divisor = np.asarray(other)
-        if not np.issubdtype(divisor.dtype, np.number) or not np.all(np.isfinite(divisor)):
-            raise ScriptError("division by something that is not a finite number")
+        divisor = public_array(other)
+        if not np.all(np.isfinite(divisor)):
+            raise ScriptError("division by something that is not a finite number", "Divide by finite numbers.")
         if np.any(divisor == 0):
             raise ScriptError("division by zero", "Divide by a number other than 0.")
-        if divisor.ndim == 0 and abs(divisor) < 2**62:
+        if divisor.ndim == 0 and abs(float(divisor)) < 2**62:
             ratio = Fraction(divisor.item())
             if ratio.denominator & (ratio.denominator - 1) == 0 and ratio.denominator <= 1 << 20:
                 positive = self if ratio > 0 else -self
                 scaled = positive * ratio.denominator if ratio.denominator > 1 else positive
-                return scaled if abs(ratio.numerator) == 1 else scaled._record("divide", by=abs(ratio.numerator))
-        return self * (1.0 / divisor.astype(np.float64))
+                return scaled._record("divide", by=abs(ratio.numerator))
+        with np.errstate(over="ignore"):
+            return self * (1.0 / divisor.astype(np.float64))
 
     def __rtruediv__(self, other: Operand) -> NoReturn:
         _unsupported("division by a secret value", "Reveal numerator and denominator, if the agreement allows it.")
@@ -120,8 +121,11 @@ class Value:
 
     def reshape(self, *shape: int | Sequence[int]) -> Value:
         """The same elements, row by row, under another shape; one length may be -1."""
-        given = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        lengths = [operator.index(length) for length in given]  # type: ignore[arg-type]
+        given = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
+        try:
+            lengths = [int(operator.index(length)) for length in given]  # type: ignore[arg-type]
+        except TypeError:
+            raise ScriptError(f"reshape: {given} is not a shape", "Give whole numbers; one may be -1.") from None
         if lengths.count(-1) == 1:
             known = -math.prod(lengths)
             if known == 0 or self.size % known:
@@ -129,9 +133,10 @@ class Value:
             lengths[lengths.index(-1)] = self.size // known
         return self._record("reshape", shape=lengths)
 
-    def transpose(self, *axes: int) -> Value:
+    def transpose(self, *axes: int | Sequence[int]) -> Value:
         """The axes in another order, or reversed."""
-        order = [_axis(a, self.ndim) for a in axes] if axes else list(range(self.ndim))[::-1]
+        given = axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes
+        order = [check_axis(a, self.ndim) for a in given] if given else list(range(self.ndim))[::-1]
         return self._record("transpose", axes=order)
 
     @property
@@ -163,7 +168,7 @@ class Value:
     def _axes(self, axis: int | tuple[int, ...] | None) -> list[int]:
         if axis is None:
             return list(range(self.ndim))
-        axes = [_axis(a, self.ndim) for a in (axis if isinstance(axis, tuple) else (axis,))]
+        axes = [check_axis(a, self.ndim) for a in (axis if isinstance(axis, tuple) else (axis,))]
         if len(set(axes)) != len(axes):
             raise ScriptError(f"an axis is named twice: {axis}")
         return sorted(axes)
@@ -215,7 +220,8 @@ def _shaped(operand: Operand) -> NDArray[Any]:
     return np.empty(operand.shape, np.bool_) if isinstance(operand, Value) else np.asarray(operand)
 
 
-def _axis(axis: int, ndim: int) -> int:
+def check_axis(axis: Any, ndim: int) -> int:
+    """The axis counted from 0. Raises ScriptError when there is none like it."""
     if not isinstance(axis, int | np.integer) or not -ndim <= axis < ndim:
         raise ScriptError(f"there is no axis {axis} in {ndim} axes")
     return int(axis) % ndim

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -25,8 +26,8 @@ _HEADER = """\
 
 version = 1
 purpose = {purpose}
-source = "dealer"          # who supplies the correlated randomness: a process that sees no data
-min_rows = {min_rows}             # no result aggregates fewer rows of any one party
+source = "dealer"  # who supplies the correlated randomness: a process that sees no data
+min_rows = {min_rows}  # no result aggregates fewer rows of any one party
 recipients = [{recipients}]
 """
 
@@ -96,7 +97,8 @@ def _table(party: str, name: str, path: Path) -> str:
             lines.append(f"# left out: {_text(error.message)[1:-1]}")
             continue
         low, high = _rounded_out(column_range(values), kind)
-        lines.append(f'{_text(column)} = {{ type = "{kind}", range = [{low}, {high}] }}')
+        key = column if re.fullmatch(r"[A-Za-z0-9_-]+", column) else _text(column)
+        lines.append(f'{key} = {{ type = "{kind}", range = [{low}, {high}] }}')
     return "\n".join(lines) + "\n"
 
 

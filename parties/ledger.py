@@ -14,7 +14,6 @@ from parties.errors import Fault
 
 __all__ = ["Ledger"]
 
-
 _LOCK_WITHIN = 10.0
 _LAST = (1 << 63) - 1
 _APPLICATION = 0x62656176
@@ -87,15 +86,16 @@ class Ledger:
             raise ValueError("at least one, and at most 63 bits")
 
         def advance(position: int) -> int:
+            # Reservations do not overlap, so of those that begin in time the last one reaches farthest.
             used = self._connection.execute(
-                "select 1 from reservation where source = ? and first < ? and first + count > ? limit 1",
-                (source, first + count, first),
+                "select first + count from reservation where source = ? and first < ? order by first desc limit 1",
+                (source, first + count),
             ).fetchone()
-            if used:
+            if used and used[0] > first:
                 raise Fault(
                     "STATE_ROLLED_BACK",
                     f"{source} wants to use material {first:,} to {first + count - 1:,} a second time.",
-                    f"The state folder of {source} is an old copy: restore the newest one, or make new keys for {source}.",
+                    f"The state folder of {source} is an old copy: restore the newest, or make new keys for {source}.",
                     peer=source,
                 )
             self._connection.execute("insert into reservation values (?, ?, ?, ?)", (source, first, count, session))

@@ -25,7 +25,7 @@ def limit(socket: zmq.Socket[bytes], max_message: int, linger: float = 1.0) -> N
     `linger` is the seconds that closing may go on sending. A connection that broke is never silently made again.
     """
     socket.maxmsgsize = max_message
-    socket.handshake_ivl = int(CONNECT_WITHIN * 1000)
+    socket.handshake_ivl = int(CONNECT_WITHIN * 1000) + 1000
     socket.heartbeat_ivl = 1000
     socket.heartbeat_timeout = 5000
     socket.linger = int(linger * 1000)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mpc.errors import PlanError
-from mpc.types import PUBLIC, RING_BITS, SHARED, Domain, Private, Public, Shape, Type, Visibility
+from mpc.types import MAX_DIGITS, PUBLIC, RING_BITS, SHARED, Domain, Private, Public, Shape, Type, Visibility
 from protocols import ring
 from protocols.products import Product
 from protocols.ring import Array
@@ -96,7 +96,11 @@ def meet(visibilities: Sequence[Visibility]) -> Visibility:
 def align(types: Sequence[Type]) -> tuple[Domain, list[int]]:
     """The common domain of operands that are added or joined, and the factor that brings each to it, exactly."""
     scale = max(type_.domain.scale for type_ in types)
-    divisor = math.lcm(*(type_.domain.divisor for type_ in types))
+    divisor = 1
+    for other in {type_.domain.divisor for type_ in types}:
+        divisor = math.lcm(divisor, other)
+        if divisor.bit_length() > MAX_DIGITS:
+            raise PlanError("operands with too many different divisors are joined", "Divide after adding.")
     real = any(type_.domain.kind == "real" for type_ in types)
     domain = Domain("real" if real else "integer", scale, divisor)
     return domain, [domain.denominator // type_.domain.denominator for type_ in types]
@@ -113,7 +117,7 @@ def aligned(inputs: Sequence[Array], types: Sequence[Type]) -> list[Array]:
 
 def check_shape(shape: Sequence[int], what: str) -> Shape:
     """The shape as a tuple, refused when it is not one or is too large."""
-    if not all(isinstance(length, int) and length >= 0 for length in shape) or len(shape) > 8:
+    if len(shape) > 8 or not all(type(length) is int and length >= 0 for length in shape):
         raise PlanError(f"{what}: not a shape: {list(shape)[:8]}")
     if math.prod(shape) > MAX_ELEMENTS:
         raise PlanError(f"{what}: {math.prod(shape):,} elements are more than {MAX_ELEMENTS:,}", "Use fewer rows.")

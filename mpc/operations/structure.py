@@ -15,7 +15,10 @@ from mpc.operations.base import Operation, Params, align, aligned, check_shape, 
 from mpc.types import Type
 from protocols.ring import Array
 
-__all__ = ["Concat", "Index", "Reshape", "Stack", "Transpose", "numpy_key"]
+__all__ = ["MAX_POSITIONS", "Concat", "Index", "Reshape", "Stack", "Transpose", "numpy_key"]
+
+MAX_POSITIONS = 20_000
+"""The most positions that one index lists."""
 
 
 class Concat(Operation):
@@ -115,7 +118,7 @@ class Transpose(Operation):
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         (x,) = inputs
         axes = list(params["axes"])
-        if not all(isinstance(axis, int) for axis in axes) or sorted(axes) != list(range(len(x.shape))):
+        if not all(type(axis) is int for axis in axes) or sorted(axes) != list(range(len(x.shape))):
             raise PlanError(f"transpose: {axes[:8]} is no order of the axes of {x.shape}")
         return replace(x, shape=tuple(x.shape[axis] for axis in axes))
 
@@ -148,19 +151,23 @@ def _is_slice(item: Any) -> bool:
 def _indexed(item: Any, length: int) -> list[int]:
     if not isinstance(item, list | tuple):
         raise PlanError("index: an item must be a list")
-    if len(item) == 3 and all(isinstance(number, int) for number in item):
+    if len(item) == 3 and all(type(number) is int for number in item):
         start, stop, step = item
         in_order = step > 0 and 0 <= start <= length and 0 <= stop <= length
         backwards = step < 0 and 0 <= start < length and -1 <= stop < length
         if not (in_order or backwards):
             raise PlanError(f"index: the slice {start}:{stop}:{step} leaves an axis of length {length}")
         return [len(range(start, stop, step))]
-    if len(item) == 1 and isinstance(item[0], int) and not isinstance(item[0], bool):
+    if len(item) == 1 and type(item[0]) is int:
         if not 0 <= item[0] < length:
             raise PlanError(f"index: {item[0]} is outside an axis of length {length}")
         return []
     if len(item) == 1 and isinstance(item[0], list | tuple):
-        if not all(isinstance(i, int) and 0 <= i < length for i in item[0]):
+        if len(item[0]) > MAX_POSITIONS:
+            raise PlanError(
+                f"index: {len(item[0]):,} positions are more than {MAX_POSITIONS:,}", "Take slices and join them."
+            )
+        if not all(type(i) is int and 0 <= i < length for i in item[0]):
             raise PlanError(f"index: a position is outside an axis of length {length}")
         return [len(item[0])]
     raise PlanError("index: not an index, a slice or a list of positions")
