@@ -51,7 +51,7 @@ def running(tables: Mapping[str, Mapping[str, tuple[int, str]]]) -> Iterator[Run
         (folder / "agreement.toml").write_text("\n".join(agreement))
         for name in [*tables, "dealer"]:
             role = "dealer" if name == "dealer" else "node"
-            processes[name] = Launched(name, command(role, folder / name / "party.toml"))
+            processes[name] = Launched(name, command(role, folder / name / "party.toml"), lambda line: None)
         for process in processes.values():
             if why := process.wait_ready():
                 raise RuntimeError(f"{process.name}: {why}")

@@ -14,7 +14,7 @@ from protocols.ring import Array
 
 __all__ = ["decode", "encode_column"]
 
-_BLOCK = 1 << 14
+_BLOCK = 1 << 15
 
 
 def encode_column(values: NDArray[np.int64] | NDArray[np.float64], params: Params, *, overwrite: bool = False) -> Array:
@@ -82,4 +82,4 @@ def decode(elements: Array, type_: Type) -> int | float | NDArray[np.int64] | ND
         return element if whole else float(Fraction(element, type_.domain.denominator))
     if whole:
         return signed.reshape(type_.shape)
-    return signed.reshape(type_.shape).astype(np.float64) / type_.domain.denominator
+    return np.ldexp(signed.reshape(type_.shape) / type_.domain.divisor, -type_.domain.scale)

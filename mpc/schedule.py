@@ -55,6 +55,13 @@ class Schedule:
         """Within a round, local steps come before what sends messages."""
         return self.start[step], step in self.products or self.plan.steps[step].op == "reveal", step
 
+    def warm(self) -> None:
+        """Load the compiled code that the plan's products will want, before a round waits for it."""
+        for step in self.plan.steps:
+            if isinstance(step.operation, ProductOperation):
+                x, y = (self.plan.types[j].shape for j in step.inputs)
+                step.operation.product(x, y).warm()
+
     def demands(self, protocol: SharingProtocol) -> Iterator[tuple[Label, Triple]]:
         """Every triple that the plan will draw, with its label, in one order at all parties and the source."""
         parties = len(self.plan.parties)

@@ -51,14 +51,10 @@ class Sealer:
         self._route = derive(key, "route")[:ROUTE]
         self._sender = sender
         self._sequence = 0
-        self._scratch = bytearray()
 
     def seal(self, kind: Kind, payload: bytes | memoryview) -> memoryview:
-        """The next frame, valid until the one after it; `payload` is plain bytes, at most MAX_FRAME of them."""
-        size = len(payload) + OVERHEAD
-        if len(self._scratch) < size:
-            self._scratch = bytearray(size)
-        frame = memoryview(self._scratch)[:size]
+        """The next frame, in memory of its own; `payload` is plain bytes, at most MAX_FRAME of them."""
+        frame = np.empty(len(payload) + OVERHEAD, np.uint8).data
         header = _HEADER.pack(self._route, _VERSION, kind, self._sender, len(payload), self._sequence)
         frame[: _HEADER.size] = header
         body = frame[_HEADER.size :]

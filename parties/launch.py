@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -22,8 +22,9 @@ _READY_S = 60.0
 class Launched:
     """One process of the consortium; `wait_ready` tells whether it came up, or what it said."""
 
-    def __init__(self, name: str, command: list[str]) -> None:
+    def __init__(self, name: str, command: list[str], tell: Callable[[str], None]) -> None:
         self.name = name
+        self._tell = tell
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
@@ -59,7 +60,7 @@ class Launched:
             elif not self.ready:
                 self._last = line.strip() if not event else self._last
             elif event.get("event") in ("fault", "session_done"):
-                print(f"{self.name}: {_told(event)}", flush=True)
+                self._tell(f"{self.name}: {_told(event)}")
         self._settled.set()
 
 
@@ -70,19 +71,19 @@ def up(directory: Path) -> int:
     names += [("node", party) for party in consortium.party_names]
     stop = threading.Event()
     _on_signals(stop)
-    launched = [Launched(name, command(role, directory / name / "party.toml")) for role, name in names]
+    launched = [Launched(name, command(role, directory / name / "party.toml"), _print) for role, name in names]
     try:
         failed = False
         for each in launched:
             why = each.wait_ready()
             failed |= bool(why)
-            print(f"{each.name}: {'could not start: ' + why if why else 'ready'}", flush=True)
+            _print(f"{each.name}: {'could not start: ' + why if why else 'ready'}")
         while not failed and not stop.is_set():
             stop.wait(0.5)
             for each in launched:
                 if each.process.poll() is not None and each.ready and not stop.is_set():
                     each.ready = False
-                    print(f"{each.name}: ended with status {each.process.returncode}", flush=True)
+                    _print(f"{each.name}: ended with status {each.process.returncode}")
         return int(failed)
     finally:
         for each in launched:
@@ -102,6 +103,10 @@ def _on_signals(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _event(line: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -70,6 +71,7 @@ class Node(Server):
 
         conversation.phase = "load"
         inputs, load_s, encode_s = self.store.inputs(plan)
+        schedule.warm()
         conversation.tell("progress", phase="loaded")
 
         conversation.phase = "handshake"
@@ -116,7 +118,7 @@ class Node(Server):
         for party, batch in batches(schedule.demands(additive)):
             if party != self.index:
                 continue
-            sizes = [int(np.prod(demand.c_shape, dtype=object)) for _, demand in batch]
+            sizes = [math.prod(demand.c_shape) for _, demand in batch]
             words = receive_words(links, dealer, sum(sizes))
             start = 0
             for (label, _), size in zip(batch, sizes, strict=True):

@@ -76,6 +76,10 @@ class Inbox:
             )
 
 
+_COPIED = 64 << 10
+"""Frames below this size are cheaper to copy than to share with the socket's thread."""
+
+
 class Peer:
     """The link to one peer, for the session's thread. Raises Fault ADDRESS_INVALID; ZMQError without descriptors."""
 
@@ -117,8 +121,8 @@ class Peer:
         """
         frame = self._sealer.seal(kind, payload)
         try:
-            self._socket.send(frame, zmq.NOBLOCK)
-        except zmq.Again:
+            self._socket.send(frame, zmq.NOBLOCK, copy=len(frame) < _COPIED)
+        except zmq.ZMQError:
             if kind is Kind.DATA:
                 raise self._lost_fault("was lost") from None
             return
@@ -179,7 +183,7 @@ class Peer:
 
     def close(self, *, finish: bool) -> None:
         """Close the socket; with `finish`, what was sent still gets the time to leave."""
-        if finish:
+        if finish and not self._socket.closed:
             self._socket.linger = int(_LINGER * 1000)
         self._monitor.close()
 

@@ -91,8 +91,9 @@ async def multiply_owned(
     if party.index == owner or party.index in holders:
         triple = party.triple(Triple(product, (owner,), holders))
         a, b, c = triple.a, triple.b, triple.c
+        # the owner has no further use for a: its memory takes d
         d, e = await party.open(
-            (None if a is None or x is None else ring.subtract(x, a), product.x_shape, (owner,), holders),
+            (None if a is None or x is None else ring.subtract(x, a, out=a), product.x_shape, (owner,), holders),
             (None if b is None or y is None else ring.subtract(y, b), product.y_shape, holders, (owner,)),
         )
         if party.index == owner and x is not None and e is not None:

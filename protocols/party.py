@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -77,7 +78,7 @@ class Party:
         sends: dict[int, list[Array]] = {}
         expects: dict[int, int] = {}
         for share, shape, holders, recipients in sharings:
-            words = int(np.prod(shape, dtype=object))
+            words = math.prod(shape)
             if self.index in holders and share is not None:
                 for peer in recipients:
                     if peer != self.index:
@@ -93,7 +94,7 @@ class Party:
             if self.index not in recipients:
                 opened.append(None)
                 continue
-            words = int(np.prod(shape, dtype=object))
+            words = math.prod(shape)
             value = share if self.index in holders and share is not None else None
             for peer in holders:
                 if peer != self.index and words:

@@ -6,8 +6,11 @@ names one purpose; two different labels never give the same key, and a key serve
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -18,7 +21,11 @@ __all__ = ["Stream", "derive"]
 _KEY_BYTES = 32
 _WORDS_PER_BLOCK = 2  # an AES block is 128 bits
 _MOST_WORDS = 1 << 60
-_ZEROS = memoryview(bytes(1 << 18))
+_SEGMENT_WORDS = 1 << 17
+_FIRST_COUNTER = 2
+_TAG_WORDS = 2
+_GCM_WORDS = 512
+_ZEROS = memoryview(bytes(8 * _SEGMENT_WORDS))
 
 
 def derive(secret: bytes, *label: str | int | bytes) -> bytes:
@@ -34,47 +41,67 @@ def derive(secret: bytes, *label: str | int | bytes) -> bytes:
 
 
 class Stream:
-    """Uniform 64-bit words: the AES-256-CTR keystream of one key, counter from zero, read as little-endian words.
+    """Uniform 64-bit words: an AES-256-CTR keystream of one key, read as little-endian words.
 
-    It never repeats: every draw goes on where the last one ended, and it refuses to go past 2^60 words. For one thread.
+    The counter of block i of segment s, each of 2^16 blocks, is s * 2^32 + 2 + i: that is how GCM counts under nonce s
+    (NIST SP 800-38D, section 7.1), whose implementations are twice as fast as those of plain CTR. Never repeats: every
+    draw goes on where the last one ended, and it refuses to go past 2^60 words. For one thread.
     """
 
     def __init__(self, key: bytes) -> None:
         if len(key) != _KEY_BYTES:
             raise ValueError(f"prg.Stream: a key has {_KEY_BYTES} bytes, got {len(key)}; make it with derive")
-        self._algorithm = algorithms.AES(key)
+        self._key = key
         self._position = 0
-        self._seek(0)
+        self._encryptor: CipherContext | None = None
 
     def words(self, shape: int | tuple[int, ...]) -> Array:
         """The next words, as a fresh array of this shape."""
-        drawn = np.empty(shape, "<u8")
-        self._advance(drawn.size)
-        keystream = drawn.reshape(-1).view(np.uint8).data
-        for start in range(0, len(keystream), len(_ZEROS)):
-            part = keystream[start : start + len(_ZEROS)]
-            self._encryptor.update_into(_ZEROS[: len(part)], part)
-        return drawn.astype(np.uint64, copy=False)
+        lengths = (shape,) if isinstance(shape, int) else shape
+        if any(length < 0 for length in lengths):
+            raise ValueError(f"prg.Stream: the shape {shape} has a negative length")
+        size = math.prod(lengths)
+        start = self._advance(size)
+        drawn = np.empty(size + _TAG_WORDS, "<u8")
+        at = 0
+        while at < size:
+            segment, offset = divmod(start + at, _SEGMENT_WORDS)
+            length = min(size - at, _SEGMENT_WORDS - offset)
+            if offset == 0 and length >= _GCM_WORDS:
+                # the tag lands behind the keystream, where the next segment or nothing follows
+                out = drawn[at : at + length + _TAG_WORDS].view(np.uint8).data
+                AESGCM(self._key).encrypt_into(segment.to_bytes(12, "big"), _ZEROS[: 8 * length], None, out)
+                self._encryptor = None
+            else:
+                self._continue(segment, offset, drawn[at : at + length].view(np.uint8).data)
+            at += length
+        return drawn[:size].reshape(lengths).astype(np.uint64, copy=False)
 
     def skip(self, words: int) -> None:
         """Pass over this many words, in constant time."""
         self._advance(words)
-        self._seek(self._position)
+        self._encryptor = None
 
     def __repr__(self) -> str:
         return f"Stream(position={self._position})"
 
-    def _advance(self, words: int) -> None:
+    def _advance(self, words: int) -> int:
+        """Move the position on; where it was."""
+        start = self._position
         if words < 0:
             raise ValueError(f"prg.Stream: {words} words; a stream only goes forward")
-        if self._position + words > _MOST_WORDS:
+        if start + words > _MOST_WORDS:
             raise ValueError("prg.Stream: more than 2^60 words of one key; derive another key for the rest")
         self._position += words
+        return start
 
-    def _seek(self, position: int) -> None:
-        counter = (position // _WORDS_PER_BLOCK).to_bytes(16, "big")
-        self._encryptor = Cipher(self._algorithm, modes.CTR(counter)).encryptor()
-        self._encryptor.update(bytes(position % _WORDS_PER_BLOCK * 8))
+    def _continue(self, segment: int, offset: int, out: memoryview) -> None:
+        """Write the keystream of a segment from a word on; the cipher stays where it stops."""
+        if self._encryptor is None or offset == 0:
+            counter = (segment << 32) + _FIRST_COUNTER + offset // _WORDS_PER_BLOCK
+            self._encryptor = Cipher(algorithms.AES(self._key), modes.CTR(counter.to_bytes(16, "big"))).encryptor()
+            self._encryptor.update(bytes(offset % _WORDS_PER_BLOCK * 8))
+        self._encryptor.update_into(_ZEROS[: len(out)], out)
 
 
 def _encoded(part: str | int | bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ __all__ = ["BLOCK_WORDS", "Block", "Product", "Shape"]
 
 Shape = tuple[int, ...]
 
-BLOCK_WORDS = 1 << 17
+BLOCK_WORDS = 1 << 18
 """Words of one operand in one block: 1 MiB, which stays in a core's cache."""
 
 
@@ -50,6 +51,11 @@ class Product:
     def __call__(self, x: Array, y: Array) -> Array:
         left, right = (y, x) if self.flipped else (x, y)
         return ring.multiply(left, right) if self.kind == "multiply" else ring.matmul(left, right)
+
+    def warm(self) -> None:
+        """Load what computing this product will want, before a round waits for it."""
+        left, right = (self.y_shape, self.x_shape) if self.flipped else (self.x_shape, self.y_shape)
+        ring.warm(left, right, elementwise=self.kind == "multiply")
 
     def flip(self) -> Product:
         """The same product with its operands named the other way round."""
@@ -135,4 +141,4 @@ def _cut_shape(shape: Shape, length: int, *, left: bool) -> Shape:
 
 
 def _size(shape: Shape) -> int:
-    return int(np.prod(shape, dtype=object))
+    return math.prod(shape)

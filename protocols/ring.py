@@ -9,10 +9,12 @@ Operands of another dtype raise TypeError, shapes that do not fit ValueError. Re
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "add", "beaver_combine", "matmul", "multiply", "negate", "subtract", "sum"]
+__all__ = ["Array", "add", "beaver_combine", "matmul", "multiply", "negate", "subtract", "sum", "warm"]
 
 Array = NDArray[np.uint64]
 _Operand = Array | np.uint64
@@ -88,6 +90,13 @@ def beaver_combine(c: Array, d: Array, b: Array, a: Array, e: Array, add_de: boo
         return result
     out[...] = result
     return out
+
+
+def warm(x_shape: tuple[int, ...], y_shape: tuple[int, ...], *, elementwise: bool) -> None:
+    """Load the compiled loops now, if a product of these shapes will want them, and not in the middle of a round."""
+    wanted = math.prod(x_shape) >= _COMPILED_COMBINE if elementwise else _compiled_matmul_pays(x_shape, y_shape)
+    if wanted:
+        from protocols import kernels  # noqa: F401
 
 
 def _compiled_matmul_pays(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> bool:

@@ -20,7 +20,7 @@ from protocols.ring import Array
 
 __all__ = ["CHUNK_WORDS", "FRAME_WORDS", "Exchange", "Need", "Send", "Task", "gather", "run_round"]
 
-CHUNK_WORDS = 1 << 17
+CHUNK_WORDS = 1 << 18
 """Tasks of at least this much weight together leave as one message a peer: 1 MiB of words."""
 
 FRAME_WORDS = 1 << 19

@@ -21,8 +21,9 @@ LABELS = st.lists(PARTS, max_size=4).map(tuple)
 
 
 def keystream(key: bytes, words: int) -> list[int]:
-    """The stream by its definition: AES of the block counter, in words, little end first."""
-    blocks = b"".join(counter.to_bytes(16, "big") for counter in range((words + 1) // 2))
+    """The stream by its definition: AES of the counters of 2^16 blocks a segment, in words, little end first."""
+    counters = ((i >> 16 << 32) + 2 + (i & 0xFFFF) for i in range((words + 1) // 2))
+    blocks = b"".join(counter.to_bytes(16, "big") for counter in counters)
     encrypted = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(blocks)  # the definition, not a use
     return [int.from_bytes(encrypted[8 * i : 8 * i + 8], "little") for i in range(words)]
 
@@ -31,9 +32,9 @@ def typed(label: Label) -> list[tuple[type, object]]:
     return [(type(part), part) for part in label]
 
 
-def test_keystream_of_the_aes_256_example_vector() -> None:
+def test_keystream_starts_with_the_encryption_of_counter_two() -> None:
     key = bytes.fromhex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
-    first = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(bytes(16))
+    first = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update((2).to_bytes(16, "big"))  # the definition
     assert Stream(key).words(2).astype("<u8").tobytes() == first
 
 
@@ -56,9 +57,23 @@ def test_skipping_is_drawing_and_dropping(moves: list[tuple[bool, int]]) -> None
         position += length
 
 
-@pytest.mark.parametrize("length", [(1 << 15) - 1, 1 << 15, (1 << 15) + 1, 200_001])
+@pytest.mark.parametrize("length", [511, 512, 513, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, 300_001])
 def test_long_draws(length: int) -> None:
     assert Stream(SECRET).words(length).tolist() == keystream(SECRET, length)
+
+
+@pytest.mark.parametrize("draws", [(600, 1, 700), (3, (1 << 17) - 3, 5), (1, 1 << 17, 1 << 17), ((1 << 17) + 600, 2)])
+def test_draws_across_segments(draws: tuple[int, ...]) -> None:
+    stream = Stream(SECRET)
+    assert [word for length in draws for word in stream.words(length).tolist()] == keystream(SECRET, sum(draws))
+
+
+@pytest.mark.parametrize("skipped", [5, 600, (1 << 17) - 1, 1 << 17, (1 << 17) + 7])
+def test_skipping_across_segments(skipped: int) -> None:
+    stream = Stream(SECRET)
+    stream.words(3)
+    stream.skip(skipped)
+    assert stream.words(2000).tolist() == keystream(SECRET, 3 + skipped + 2000)[3 + skipped :]
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (4, 0, 2), 5])
@@ -78,7 +93,7 @@ def test_a_stream_ends() -> None:
         stream.words(2)
     with pytest.raises(ValueError, match="2\\^60"):
         stream.skip(2)
-    last = (1 << 59) - 1
+    last = (((1 << 43) - 1) << 32) + 2 + 0xFFFF
     block = Cipher(algorithms.AES(SECRET), modes.ECB()).encryptor().update(last.to_bytes(16, "big"))
     assert stream.words(1).tolist() == [int.from_bytes(block[8:], "little")]
 
