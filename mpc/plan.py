@@ -23,6 +23,8 @@ MAX_PLAN_BYTES = 32 << 20
 MAX_ITEMS = 1 << 20
 """The most items of all lists and maps of an encoded plan. No list is longer than MAX_STEPS."""
 
+_MOST_TEXT = 400  # what a message quotes may come from anybody
+
 
 @dataclass(frozen=True)
 class Step:
@@ -75,13 +77,13 @@ class Plan:
             try:
                 types.append(step.infer(types))
             except PlanError as error:
-                raise PlanError(f"{self.where(i)}: {error.message}", error.remedy) from None
+                raise PlanError(f"{self.where(i)}: {error.message[:_MOST_TEXT]}", error.remedy) from None
         return tuple(types)
 
     def where(self, step: int) -> str:
         """A step as a person finds it."""
         origin = self.origins.get(step)
-        return f"step {step} ({self.steps[step].op}{', ' + origin if origin else ''})"
+        return f"step {step} ({self.steps[step].op[:40]}{', ' + origin if origin else ''})"
 
     def of(self, op: str) -> Iterator[tuple[int, Step]]:
         """All steps of one operation, with their numbers."""

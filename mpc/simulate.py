@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from mpc import tables
 from mpc.computation import Computation
 from mpc.encoding import decode, encode_column
 from mpc.engine import Engine, Outcome, combine, count_input
-from mpc.errors import ScriptError
+from mpc.errors import DataError, ScriptError
 from mpc.plan import Plan
 from mpc.result import Result, Timings, Traffic
 from mpc.schedule import Schedule
@@ -85,11 +86,20 @@ def schema_of(data: Data, ranges: Ranges) -> Schema:
             if unknown := sorted(set(given) - set(numeric)):
                 raise DataError(f"a range is given for {name}.{unknown[0]}, which is no column of numbers")
             for column, kind in numeric.items():
-                low, high = given[column] if column in given else tables.column_range(values[column])
-                number = int if kind == "integer" else float
-                columns[column] = Column("integer" if kind == "integer" else "real", number(low), number(high))
+                low, high = _range(given[column], column) if column in given else tables.column_range(values[column])
+                if kind == "integer":
+                    columns[column] = Column("integer", math.floor(low), math.ceil(high))
+                else:
+                    columns[column] = Column("real", float(low), float(high))
             schema[party][table] = Table(described.rows, columns)
     return schema
+
+
+def _range(given: tuple[float, float], column: str) -> tuple[float, float]:
+    low, high = given
+    if not -(2**63) <= low <= high < 2**63:
+        raise DataError(f"{column}: {given} is not a range", "Give (low, high), both within 64 bits.")
+    return low, high
 
 
 def _inputs(plan: Plan, party: str, sources: Mapping[str, tables.TableSource]) -> dict[int, Array]:

@@ -87,7 +87,7 @@ def constant_params(array: NDArray[np.int64] | NDArray[np.float64], scale: int |
     return {"shape": list(array.shape), "kind": "real", "data": array.astype("<f8").tobytes(), "scale": scale}
 
 
-def _whole(values: NDArray[np.float64], scale: int) -> bool:
+def _whole(values: NDArray[Any], scale: int) -> bool:
     with np.errstate(over="ignore"):
         scaled = np.ldexp(values, scale)
     return bool(np.all(np.isfinite(scaled)) and np.all(scaled == np.rint(scaled)))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
-    "INTEGER", "MAX_DIGITS", "PUBLIC", "RING_BITS", "SHARED", "Domain", "Private", "Public", "Shape", "Shared", "Type", "Visibility",
+    "INTEGER", "MAX_DIGITS", "PUBLIC", "RING_BITS", "SHARED", "Domain", "Private", "Public", "Shape", "Shared", "Type",
+    "Visibility",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]

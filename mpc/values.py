@@ -194,6 +194,9 @@ class Value:
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         _secret("conversion to a numpy array", "Use the methods of the value and the functions of `mpc`.")
 
+    def __array_function__(self, function: Any, *args: Any) -> NoReturn:
+        _secret(f"numpy's `{function.__name__}`", "Use the methods of the value and the functions of `mpc`.")
+
     def __pow__(self, exponent: object) -> Value:
         if isinstance(exponent, int) and exponent == 2:
             return self * self

@@ -68,7 +68,9 @@ def draft(
         consortium = Consortium.load(directory / "consortium.toml")
         folders = {party: PartyConfig.load(directory / party / "party.toml").data for party in consortium.party_names}
         path = directory / "agreement.toml"
-        path.write_text(drafted(consortium, folders, purpose))
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(drafted(consortium, folders, purpose), encoding="utf-8")
+        new.replace(path)
         print(f"wrote {path}: let every owner check it; all nodes and the analyst need the same copy")
 
 
@@ -168,11 +170,13 @@ def main() -> None:
 
 
 def _serve(kind: type[Server], path: Path) -> None:
+    from parties.allocator import keep_freed_memory
     from parties.config import PartyConfig
     from parties.log import Log
 
     with _telling():
         config = PartyConfig.load(path, environ=os.environ)
+        keep_freed_memory()
         server = kind(config, Log(config.name, sys.stderr))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
@@ -197,9 +201,14 @@ def _tables(data: Path) -> dict[str, dict[str, Path]]:
         raise BeaverError(f"there is no folder {data}", "Give the folder that holds one folder a party.")
     parties: dict[str, dict[str, Path]] = {}
     for folder in sorted(path for path in data.iterdir() if path.is_dir()):
-        files = sorted(path for path in folder.iterdir() if path.suffix in (".csv", ".parquet"))
-        if files:
-            parties[folder.name] = {path.stem: path for path in files}
+        tables: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".csv", ".parquet"):
+                if path.stem in tables:
+                    raise BeaverError(f"{path} and {tables[path.stem].name} are the same table", "Remove one of them.")
+                tables[path.stem] = path
+        if tables:
+            parties[folder.name] = tables
     return parties
 
 
@@ -219,6 +228,9 @@ def _telling() -> Iterator[None]:
         yield
     except BeaverError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,14 @@ __all__ = ["Analyst", "Progress"]
 Progress = Callable[[str, str], None]
 """Told of (party, phase) as a session goes on: submitted, loaded, dealt, done."""
 
-_CATALOG_WITHIN_S = 60.0
+_CATALOG_WITHIN_S = 600.0
+"""Nodes count the rows of their tables, which may be large; one that is gone is noticed earlier."""
 _PING_WITHIN_S = 5.0
-_SILENT_S = 600.0
+_SILENT_S = 60.0
+"""Nodes tell every few seconds that a session goes on, and have deadlines of their own for each other."""
 _OTHERS_SAY_S = 1.0
+_CONSEQUENCES = ("PEER_LOST", "PEER_ENDED", "PEER_STALLED", "SESSION_CANCELLED", "ANALYST_LOST")
+"""Codes of faults that often follow from another party's fault."""
 
 
 class Analyst:
@@ -54,7 +59,7 @@ class Analyst:
 
     def refusals(self, plan: Plan) -> dict[str, list[str]]:
         """What each party will say against the plan: party -> reasons, where there are any."""
-        found = {party: policy.refusals(plan, self.agreement, party) for party in plan.parties}
+        found = {party: policy.refusals(plan, self.agreement, party, self.name) for party in plan.parties}
         return {party: reasons for party, reasons in found.items() if reasons}
 
     def row_counts(self) -> dict[str, dict[str, int]]:
@@ -68,7 +73,7 @@ class Analyst:
         with self._client(dealer=True) as client:
             rows = self._catalog(client)
             plan = self.plan(computation, rows)
-            policy.check_all(plan, self.agreement, self.consortium.party_names)
+            policy.check_all(plan, self.agreement, self.consortium.party_names, self.name)
             with_dealer = any(True for _ in Schedule(plan).demands(additive))
             members = [*plan.parties]
             if with_dealer:
@@ -78,8 +83,12 @@ class Analyst:
             session = _Session(client, members, os.urandom(16), progress)
             try:
                 session.conduct(plan.encode())
-            finally:
-                session.cancel_unfinished()
+            except Fault as fault:
+                session.cancel(report=fault.report.to_wire())
+                raise
+            except BaseException:
+                session.cancel()
+                raise
         return _result(plan, self.name, session, started)
 
     def _client(self, *, dealer: bool) -> ControlClient:
@@ -95,7 +104,7 @@ class Analyst:
         digests: dict[str, bytes] = {}
         while len(rows) < len(parties):
             party, message = client.receive(_CATALOG_WITHIN_S)
-            _raise_fault(message)
+            _raise_fault(message, party)
             _, digests[party], rows[party] = wire.fields(message, kind=str, agreement=bytes, rows=dict)
         mine = self.agreement.digest()
         other = [party for party in parties if digests[party] != mine]
@@ -108,6 +117,9 @@ class Analyst:
                 "Compare the files and settle on one.",
             )
         return {party: dict(rows[party]) for party in parties}
+
+
+_DONE: dict[str, type] = {"rounds": int, "bytes_sent": int, "load": float, "offline": float, "online": float}
 
 
 class _Session:
@@ -126,66 +138,73 @@ class _Session:
         for member in self._members:
             self._tell(member, "submit", plan=plan)
             self._progress(member, "submitted")
-        hellos = self._gather("hello", "hello")
+        hellos = self._gather("hello", dict)
         for member in self._members:
             self._tell(member, "hellos", hellos=[hellos[name] for name in self._members])
-        signatures = self._gather("signature", "signature")
+        signatures = self._gather("signature", bytes)
         for member in self._members:
             self._tell(member, "signatures", signatures=signatures)
         while len(self.done) < len(self._members):
-            self._handle(*self._client.receive(_SILENT_S))
+            self._handle(*self._next())
 
-    def cancel_unfinished(self) -> None:
-        """Tell every member that has not finished that nobody waits any more."""
+    def cancel(self, **reason: object) -> None:
+        """Tell every member that has not finished that nobody waits any more, and why."""
         for member in self._members:
             if member not in self.done:
                 try:
-                    self._tell(member, "cancel")
+                    self._tell(member, "cancel", **reason)
                 except Fault:
                     continue  # it is gone, or was never there: that fault is on its way to the analyst
 
-    def _gather(self, kind: str, field: str) -> dict[str, Any]:
+    def _gather(self, kind: str, type_: type) -> dict[str, Any]:
         gathered: dict[str, Any] = {}
         while len(gathered) < len(self._members):
-            member, message = self._client.receive(_SILENT_S)
-            if message["kind"] == kind and message.get("session") == self._session:
-                gathered[member] = message[field]
+            member, message = self._next()
+            if message["kind"] == kind:
+                _, _, gathered[member] = wire.fields(message, **{"kind": str, "session": bytes, kind: type_})
             else:
                 self._handle(member, message)
         return gathered
 
+    def _next(self) -> tuple[str, Mapping[str, Any]]:
+        """The next message for this session. Raises the Fault that ends it."""
+        while True:
+            try:
+                member, message = self._client.receive(_SILENT_S)
+                _raise_fault(message, member)
+            except Fault as fault:
+                raise self._root_of(fault) from None
+            if message.get("session") == self._session and message["kind"] != "alive":
+                return member, message
+
     def _handle(self, member: str, message: Mapping[str, Any]) -> None:
-        if message.get("session") != self._session:
-            _raise_fault(message)
-            return
         match message["kind"]:
             case "progress":
-                self._progress(member, str(message["phase"]))
+                _, _, phase = wire.fields(message, kind=str, session=bytes, phase=str)
+                self._progress(member, phase)
             case "share":
-                pieces = self.shares[member].setdefault(str(message["name"]), {})
-                pieces[int(message["start"])] = bytes(message["words"])
+                _, _, name, start, words = wire.fields(
+                    message, kind=str, session=bytes, name=str, start=int, words=bytes
+                )
+                self.shares[member].setdefault(name, {})[start] = words
             case "done":
+                wire.fields(message, **{"kind": str, "session": bytes, **_DONE})
                 self.done[member] = message
                 self._progress(member, "done")
-            case "fault":
-                raise self._root_of(FaultReport.from_wire(message["report"]))
             case kind:
-                raise Fault("UNEXPECTED", f"{member} sent a message of kind {str(kind)[:40]!r}", peer=member)
+                raise Fault("UNEXPECTED", f"{member} sent a message of kind {kind[:40]!r}", peer=member)
 
-    def _root_of(self, first: FaultReport) -> Fault:
+    def _root_of(self, fault: Fault) -> Fault:
         """Several parties report what one of them caused: hear the others for a moment, tell the most telling."""
-        reports = [first]
         until = time.monotonic() + _OTHERS_SAY_S
-        while len(reports) < len(self._members) and time.monotonic() < until:
+        while fault.code in _CONSEQUENCES and (left := until - time.monotonic()) > 0:
             try:
-                _, message = self._client.receive(max(0.01, until - time.monotonic()))
-            except Fault as fault:
-                reports.append(fault.report)
-                break
-            if message["kind"] == "fault":
-                reports.append(FaultReport.from_wire(message["report"]))
-        consequences = ("PEER_LOST", "PEER_ENDED", "PEER_STALLED", "SESSION_CANCELLED")
-        return Fault.of(min(reports, key=lambda report: report.code in consequences))
+                member, message = self._client.receive(left)
+                _raise_fault(message, member)
+            except Fault as other:
+                if other.code not in _CONSEQUENCES:
+                    return fault if other.code == "NO_ANSWER" else other
+        return fault
 
     def _tell(self, member: str, kind: str, **content: object) -> None:
         self._client.send(member, {"kind": kind, "session": self._session, **content})
@@ -210,22 +229,24 @@ def _result(plan: Plan, analyst: str, session: _Session, started: float) -> Resu
 
     timings = Timings(slowest("load"), slowest("offline"), slowest("online") + now - combine_from, now - started)
     traffic = Traffic(
-        max(int(done[party]["rounds"]) for party in plan.parties),
-        {party: int(done[party]["bytes_sent"]) for party in plan.parties},
+        max(done[party]["rounds"] for party in plan.parties),
+        {party: done[party]["bytes_sent"] for party in plan.parties},
     )
     return Result(results, traffic, timings, elsewhere)
 
 
 def _joined(pieces: Mapping[int, bytes], size: int, party: str) -> Array:
-    share = np.frombuffer(b"".join(pieces[start] for start in sorted(pieces)), "<u8")
-    if share.size != size:
-        raise Fault("RESULT_INCOMPLETE", f"{party} sent {share.size} of {size} words of a result", peer=party)
-    return share
+    share = b"".join(pieces[start] for start in sorted(pieces))
+    if len(share) != 8 * size:
+        raise Fault("RESULT_INCOMPLETE", f"{party} sent {len(share)} of {8 * size} bytes of a result", peer=party)
+    return np.frombuffer(share, "<u8")
 
 
-def _raise_fault(message: Mapping[str, Any]) -> None:
+def _raise_fault(message: Mapping[str, Any], member: str) -> None:
     if message["kind"] == "fault":
-        raise Fault.of(FaultReport.from_wire(message["report"]))
+        report = message.get("report")
+        told = FaultReport.from_wire(report if isinstance(report, Mapping) else {})
+        raise Fault.of(replace(told, party=told.party or member, code=told.code or "UNEXPECTED"))
 
 
 def ping(path: Path) -> str:
@@ -233,9 +254,10 @@ def ping(path: Path) -> str:
     config = PartyConfig.load(path, environ=os.environ)
     consortium = Consortium.load(config.consortium)
     me = consortium.process(config.name)
-    address = config.bound(me).address.replace("0.0.0.0", "127.0.0.1", 1)
+    address = config.bound(me).address.replace("0.0.0.0", "127.0.0.1", 1)  # noqa: S104
     with ControlClient(Identity.load(config.key), {me.name: (address, me.transport_key)}) as client:
         client.send(me.name, {"kind": "ping"})
         _, message = client.receive(_PING_WITHIN_S)
-    _raise_fault(message)
-    return f"{message['name']} ({message['role']}) is ready"
+    _raise_fault(message, me.name)
+    _, name, role, _ = wire.fields(message, kind=str, name=str, role=str, version=int)
+    return f"{name} ({role}) is ready"

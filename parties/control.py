@@ -29,6 +29,7 @@ Message = dict[str, Any]
 _MAX_BYTES = wire.MAX_MESSAGE + 1024
 _ZAP = "inproc://zeromq.zap.01"
 _AT_ONCE = 64
+_MOST_GONE = 1024
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Peer:
 class ControlServer:
     """Listens for control messages; for the thread that calls `poll`, except `send`. `address` is "host:port" as bound.
 
-    `allowed` gives the member's name for a Z85 public key, or None. `undelivered` counts answers whose peer had gone or
-    took nothing. Raises Fault PORT_TAKEN, ADDRESS_INVALID or ADDRESS_UNAVAILABLE.
+    `allowed` gives the member's name for a Z85 public key, or None. `gone`: peers who had gone when an answer was to be
+    sent, or took nothing; for the thread that calls `poll`, to take out. Raises Fault PORT_TAKEN, ADDRESS_INVALID or
+    ADDRESS_UNAVAILABLE.
     """
 
     def __init__(self, identity: Identity, allowed: Callable[[str], str | None], bind: str) -> None:
@@ -57,7 +59,7 @@ class ControlServer:
         self._zap.linger = 0
         self._zap.bind(_ZAP)
         self._router = self._context.socket(zmq.ROUTER)
-        self.undelivered = 0
+        self.gone: deque[Peer] = deque(maxlen=_MOST_GONE)
         try:
             sockets.limit(self._router, _MAX_BYTES)
             self._router.router_mandatory = True
@@ -135,7 +137,7 @@ class ControlServer:
             try:
                 self._router.send_multipart([peer.route, data], zmq.NOBLOCK)
             except zmq.ZMQError:
-                self.undelivered += 1
+                self.gone.append(peer)
 
 
 class ControlClient:

@@ -6,11 +6,10 @@ from mpc.errors import PlanError
 from mpc.plan import Plan
 from mpc.schedule import Schedule
 from mpc.validate import validate
-from parties.config import PartyConfig
+from parties.conversation import Conversation
 from parties.errors import Fault
 from parties.handshake import Handshake, send_words
-from parties.log import Log
-from parties.server import Conversation, Server
+from parties.server import Server
 from protocols import additive
 from protocols.dealer import batches, deal
 from protocols.prg import derive
@@ -22,13 +21,6 @@ class Dealer(Server):
     """The process of the dealer."""
 
     role = "dealer"
-
-    def __init__(self, config: PartyConfig, log: Log) -> None:
-        super().__init__(config, log)
-        if self.consortium.dealer is None or self.consortium.dealer.name != config.name:
-            raise Fault(
-                "NOT_THE_DEALER", f"{config.name} is not the dealer of consortium.toml", "Start it with `beaver node`."
-            )
 
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """Shake hands, refuse material of a past that a party has already used, and deal."""

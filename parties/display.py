@@ -6,8 +6,9 @@ from types import TracebackType
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from mpc.result import Result
 
@@ -24,17 +25,14 @@ class SessionProgress:
             SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
             console=Console(stderr=True), disable=quiet,
         )  # fmt: skip
-        self._lines: dict[str, object] = {}
+        self._lines: dict[str, TaskID] = {}
 
     def told(self, party: str, phase: str) -> None:
         """A party has reached a phase."""
         if party not in self._lines:
             self._lines[party] = self._progress.add_task(party, total=1)
-        line = self._lines[party]
         self._progress.update(
-            line,  # type: ignore[arg-type]
-            description=f"{party}: {_WORDS.get(phase, phase)}",
-            completed=int(phase == "done"),
+            self._lines[party], description=f"{party}: {_WORDS.get(phase, 'working')}", completed=int(phase == "done")
         )
 
     def __enter__(self) -> SessionProgress:
@@ -52,9 +50,9 @@ def show_result(result: Result) -> None:
     console = Console()
     table = Table("result", "value")
     for name, value in result.items():
-        table.add_row(name, np.array2string(value) if isinstance(value, np.ndarray) else f"{value:,}")
+        table.add_row(Text(name), np.array2string(value) if isinstance(value, np.ndarray) else f"{value:,}")
     for name, to in result.elsewhere.items():
-        table.add_row(name, f"revealed to {', '.join(to)}, in their results folder")
+        table.add_row(Text(name), f"revealed to {', '.join(to)}, in their results folder")
     console.print(table)
     sent = ", ".join(f"{party} {size:,}" for party, size in result.traffic.bytes_sent.items())
     console.print(f"{result.traffic.rounds} rounds; bytes sent: {sent}", style="dim", highlight=False)

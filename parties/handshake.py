@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mpc.plan import Plan
 from parties import wire
+from parties.conversation import Conversation
 from parties.errors import Fault
 from parties.links import Links, PeerLink
+from parties.server import Server
 from parties.session import Hello, Input, Transcript, open_hello
-from parties.server import Conversation
 from protocols.ring import Array
 from protocols.rounds import FRAME_WORDS
-
-if TYPE_CHECKING:
-    from parties.server import Server
 
 __all__ = ["Agreed", "Handshake", "receive_words", "send_words"]
 
 RING = "2^64"
 _STALL_S = 120.0
+_HELLOS_WITHIN_S = 600.0
+"""How long the analyst may take to bring all hellos: other parties may be reading large tables."""
+_SIGNATURES_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,15 +77,17 @@ class Handshake:
             cursor=cursor,
         )
         conversation.tell("hello", hello=hello.to_wire())
-        brought = conversation.expect("hellos")
+        brought = conversation.expect("hellos", _HELLOS_WITHIN_S)
         _, _, hellos = wire.fields(brought, kind=str, session=bytes, hellos=list)
         transcript = Transcript([Hello.from_wire(h) for h in hellos], server.consortium, self._names, own=hello)
         secrets = {self._names.index(name): secret for name, secret in transcript.secrets(ephemeral).items()}
         cursors = {i: transcript.hello(name).cursor for i, name in enumerate(self._plan.parties)}
         peers = self._peers(transcript, secrets)
         with server.endpoint.open(self._me, peers, conversation.session, _STALL_S) as links:
+            conversation.attach(links)
             conversation.tell("signature", signature=transcript.sign(server.identity))
-            _, _, signatures = wire.fields(conversation.expect("signatures"), kind=str, session=bytes, signatures=dict)
+            brought = conversation.expect("signatures", _SIGNATURES_WITHIN_S)
+            _, _, signatures = wire.fields(brought, kind=str, session=bytes, signatures=dict)
             transcript.verify(signatures)
             yield Agreed(links, secrets, cursors, len(self._plan.parties), self._dealer is not None)
 

@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -17,6 +20,7 @@ __all__ = ["Launched", "command", "up"]
 
 _STOP_S = 10.0
 _READY_S = 60.0
+_MOST_LINES = 20
 
 
 class Launched:
@@ -25,20 +29,25 @@ class Launched:
     def __init__(self, name: str, command: list[str], tell: Callable[[str], None]) -> None:
         self.name = name
         self._tell = tell
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own commands
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
         )  # fmt: skip
         self._settled = threading.Event()
-        self._last = ""
+        self._said: deque[str] = deque(maxlen=_MOST_LINES)
         self.ready = False
         threading.Thread(target=self._read, name=f"log {name}", daemon=True).start()
 
-    def wait_ready(self) -> str:
-        """Why the process is not ready; empty if it is."""
-        if not self._settled.wait(_READY_S):
-            return f"not ready within {_READY_S:.0f} s"
-        return "" if self.ready else self._last or f"ended with status {self.process.wait()}"
+    def wait_ready(self, stop: threading.Event) -> str:
+        """Why the process is not ready; empty if it is. Waits until `stop` at most."""
+        until = time.monotonic() + _READY_S
+        while not self._settled.wait(0.1):
+            if stop.is_set():
+                return "stopped before it was ready"
+            if time.monotonic() > until:
+                return f"not ready within {_READY_S:.0f} s"
+        said = " ".join(self._said).removeprefix("error: ")
+        return "" if self.ready else said or f"ended with status {self.process.wait()}"
 
     def stop(self) -> None:
         """End the process, at first politely."""
@@ -58,7 +67,7 @@ class Launched:
                 self.ready = True
                 self._settled.set()
             elif not self.ready:
-                self._last = line.strip() if not event else self._last
+                self._said.extend([line.strip()] if not event else [])
             elif event.get("event") in ("fault", "session_done"):
                 self._tell(f"{self.name}: {_told(event)}")
         self._settled.set()
@@ -75,7 +84,7 @@ def up(directory: Path) -> int:
     try:
         failed = False
         for each in launched:
-            why = each.wait_ready()
+            why = each.wait_ready(stop)
             failed |= bool(why)
             _print(f"{each.name}: {'could not start: ' + why if why else 'ready'}")
         while not failed and not stop.is_set():
@@ -84,6 +93,7 @@ def up(directory: Path) -> int:
                 if each.process.poll() is not None and each.ready and not stop.is_set():
                     each.ready = False
                     _print(f"{each.name}: ended with status {each.process.returncode}")
+            failed = not any(each.ready for each in launched)
         return int(failed)
     finally:
         for each in launched:
@@ -101,12 +111,13 @@ def _on_signals(stop: threading.Event) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handle)
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    with suppress(OSError):  # a closed terminal ends nobody's session
+        print(line, flush=True)
 
 
 def _event(line: str) -> dict[str, object]:

@@ -82,7 +82,7 @@ class DataEndpoint:
         return links
 
     def close(self, within_s: float = 5.0) -> None:
-        """Fail the sessions that are still open, give them `within_s` seconds to end, and stop listening."""
+        """Fail the sessions that are still open, give them `within_s` seconds to end, then stop all the same."""
         with self._changed:
             for links in self._sessions:
                 links.interrupt(Fault("NODE_STOPPED", "This process was stopped.", "Run again when it is back."))
@@ -91,6 +91,8 @@ class DataEndpoint:
         self._thread.join()
         if ended:
             self._context.term()
+        else:  # a session that did not look at its links all this time is not using them now
+            self._context.destroy(linger=0)
 
     def _receive(self, router: zmq.Socket[bytes]) -> None:
         while not self._stopping:

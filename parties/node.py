@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from mpc.encoding import decode
 from mpc.engine import Engine, Outcome
 from mpc.errors import PlanError
 from mpc.plan import Plan
 from mpc.schedule import Schedule
 from parties import policy
 from parties.config import PartyConfig
-from parties.control import Peer
+from parties.conversation import Conversation
 from parties.errors import Fault
 from parties.handshake import Handshake, receive_words
 from parties.links import Links
 from parties.log import Log
-from parties.server import Conversation, Server
+from parties.results import Results
+from parties.server import Server
 from parties.store import Store
 from protocols import additive
 from protocols.correlations import Label
@@ -45,12 +41,13 @@ class Node(Server):
     def __init__(self, config: PartyConfig, log: Log) -> None:
         super().__init__(config, log)
         self.store = Store(config.name, config.data)
+        self.results = Results(config.results)
         self.index = self.consortium.party_names.index(config.name)
 
-    def answer(self, peer: Peer, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Besides the rest: the row counts of the tables that the agreement lists."""
+    def answer(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row counts of the tables that the agreement lists."""
         if message["kind"] != "catalog":
-            return super().answer(peer, message)
+            return super().answer(message)
         tables = self.agreement.data.get(self.name, {})
         return {
             "kind": "catalog",
@@ -65,12 +62,14 @@ class Node(Server):
             plan = Plan.decode(plan_bytes)
         except PlanError as error:
             raise Fault("PLAN_INVALID", error.message, error.remedy) from None
-        policy.check(plan, self.agreement, self.name, self.consortium.party_names)
+        policy.check(plan, self.agreement, self.name, self.consortium.party_names, conversation.analyst)
         schedule = Schedule(plan)
         self.log.event("plan_accepted", session=conversation.session.hex(), plan=plan.digest.hex())
 
         conversation.phase = "load"
         inputs, load_s, encode_s = self.store.inputs(plan)
+        if any(self.name in step.params["to"] for _, step in plan.of("reveal")):
+            self.results.prepare()
         schedule.warm()
         conversation.tell("progress", phase="loaded")
 
@@ -86,6 +85,8 @@ class Node(Server):
                 secret = derive(agreed.secrets[agreed.dealer], "material", first)
                 source = DealerSource(self.index, secret, self._corrections(agreed.links, agreed.dealer, schedule))
             party = Party(self.index, len(plan.parties), agreed.secrets, source)
+            if source is not None:
+                _all_ready(agreed.links, party.others)
             conversation.tell("progress", phase="dealt")
 
             conversation.phase = "online"
@@ -93,7 +94,9 @@ class Node(Server):
             outcome, words = _drive(Engine(plan, schedule, additive, party, inputs), agreed.links)
             done = time.perf_counter()
         conversation.phase = "result"
-        self._keep(plan, outcome, conversation.session)
+        if outcome.revealed:
+            self.results.keep(plan, outcome.revealed, conversation.session)
+            self.log.event("result_kept", session=conversation.session.hex())
         for name, share in outcome.shares.get(conversation.analyst, {}).items():
             flat = share.reshape(-1)
             for start in range(0, max(flat.size, 1), _SHARE_WORDS):
@@ -126,18 +129,13 @@ class Node(Server):
                 start += size
         return corrections
 
-    def _keep(self, plan: Plan, outcome: Outcome, session: bytes) -> None:
-        """Results that are revealed to this party go to its results folder, for its owner's eyes."""
-        if not outcome.revealed:
-            return
-        types = {step.params["name"]: plan.types[i] for i, step in plan.of("reveal")}
-        results = {name: decode(elements, types[name]) for name, elements in outcome.revealed.items()}
-        plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in results.items()}
-        self.config.results.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.config.results / f"{session.hex()}.json"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({"plan": plan.digest.hex(), "result": plain}, file)
-        self.log.event("result_kept", session=session.hex(), name=path.name)
+
+def _all_ready(links: Links, others: Sequence[int]) -> None:
+    """Wait until every party has its material: the online phase starts at all of them at once."""
+    for peer in others:
+        links.send(peer, [])
+    for peer in others:
+        links.receive(peer, 0)
 
 
 def _drive(engine: Engine, links: Links) -> tuple[Outcome, int]:

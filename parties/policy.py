@@ -13,22 +13,25 @@ from parties.errors import Fault
 __all__ = ["check", "check_all", "refusals"]
 
 
-def check(plan: Plan, agreement: Agreement, party: str, parties: tuple[str, ...]) -> None:
-    """Raise Fault PLAN_INVALID or PLAN_REFUSED, the latter with every reason, unless the party may take part."""
+def check(plan: Plan, agreement: Agreement, party: str, parties: tuple[str, ...], analyst: str) -> None:
+    """Raise Fault PLAN_INVALID or PLAN_REFUSED, the latter with every reason, unless the party may take part.
+
+    `analyst`: who submitted the plan.
+    """
     try:
         validate(plan)
     except PlanError as error:
         raise Fault("PLAN_INVALID", error.message, error.remedy or "Do all parties run the same version?") from None
-    reasons = refusals(plan, agreement, party)
+    reasons = refusals(plan, agreement, party, analyst)
     if plan.parties != parties:
         reasons.insert(0, f"the plan is for the parties {', '.join(plan.parties)}, not for {', '.join(parties)}")
     if reasons:
         raise _refused(f"{party} refuses the plan", reasons)
 
 
-def check_all(plan: Plan, agreement: Agreement, parties: tuple[str, ...]) -> None:
+def check_all(plan: Plan, agreement: Agreement, parties: tuple[str, ...], analyst: str) -> None:
     """What every node will check, before anything is submitted. Raises Fault PLAN_REFUSED with all parties' reasons."""
-    found = {party: refusals(plan, agreement, party) for party in parties}
+    found = {party: refusals(plan, agreement, party, analyst) for party in parties}
     reasons = [f"{party}: {reason}" for party, said in found.items() for reason in said]
     if reasons:
         raise _refused("the agreement does not allow this plan", reasons)
@@ -42,7 +45,7 @@ def _refused(what: str, reasons: list[str]) -> Fault:
     )
 
 
-def refusals(plan: Plan, agreement: Agreement, party: str) -> list[str]:
+def refusals(plan: Plan, agreement: Agreement, party: str, analyst: str) -> list[str]:
     """Every reason why the party would refuse the plan."""
     reasons: list[str] = []
     terms = agreement.data.get(party, {})
@@ -65,6 +68,8 @@ def refusals(plan: Plan, agreement: Agreement, party: str) -> list[str]:
             for to in step.params["to"]:
                 if to not in agreement.recipients:
                     reasons.append(f"{plan.where(i)}: {to} may not receive {step.params['name']!r}")
+                elif to not in plan.parties and to != analyst:
+                    reasons.append(f"{plan.where(i)}: {to} receives what {to} submits, not {step.params['name']!r}")
     try:
         for name, rows in cohorts(plan, party).items():
             if rows < agreement.min_rows:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from queue import Empty, SimpleQueue
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Full, Queue
 from typing import Any
 
 from mpc.errors import BeaverError
 from parties import wire
 from parties.agreement import Agreement
-from parties.config import Consortium, PartyConfig, check_identity
+from parties.config import Consortium, PartyConfig, Process, check_identity
 from parties.control import ControlServer, Peer
+from parties.conversation import Conversation
 from parties.errors import Fault
 from parties.identity import Identity
 from parties.ledger import Ledger
@@ -21,53 +25,17 @@ from parties.links import DataEndpoint
 from parties.log import Log
 from parties.session import VERSION
 
-__all__ = ["MOST_SESSIONS", "RELAY_WITHIN_S", "Conversation", "Server"]
+__all__ = ["ALIVE_EVERY_S", "MOST_SESSIONS", "Server"]
 
 MOST_SESSIONS = 32
-RELAY_WITHIN_S = 600.0
-"""How long a session waits for the analyst to bring the others' hellos or signatures: others may read large tables."""
+"""At once."""
+ALIVE_EVERY_S = 2.0
+"""How often an analyst is told that a session goes on; when that cannot be delivered, it ends."""
 
+_MOST_QUESTIONS = 256
+_ANSWERING = 4
 _POLL_S = 0.5
-
-
-class Conversation:
-    """One session as seen by its thread: messages from the analyst who submitted it, and answers to that analyst."""
-
-    def __init__(self, server: ControlServer, peer: Peer, session: bytes) -> None:
-        self._server = server
-        self._peer = peer
-        self._inbox: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
-        self.session = session
-        self.phase = "submitted"
-
-    @property
-    def analyst(self) -> str:
-        """Who submitted, by the authenticated key."""
-        return self._peer.name
-
-    def tell(self, kind: str, **content: object) -> None:
-        """Answer the analyst."""
-        self._server.send(self._peer, {"kind": kind, "session": self.session, **content})
-
-    def put(self, message: Mapping[str, Any]) -> None:
-        """A message for this session has come."""
-        self._inbox.put(message)
-
-    def expect(self, kind: str) -> Mapping[str, Any]:
-        """The next message, which must be of this kind. Raises Fault RELAY_TIMEOUT, SESSION_CANCELLED, UNEXPECTED."""
-        try:
-            message = self._inbox.get(timeout=RELAY_WITHIN_S)
-        except Empty:
-            raise Fault(
-                "RELAY_TIMEOUT",
-                f"the analyst did not bring the others' {kind} within {RELAY_WITHIN_S:.0f} s",
-                "Another party may be slow or down; submit again.",
-            ) from None
-        if message["kind"] == "cancel":
-            raise Fault("SESSION_CANCELLED", "the analyst cancelled the session")
-        if message["kind"] != kind:
-            raise Fault("UNEXPECTED", f"a message of kind {str(message['kind'])[:40]!r} came where {kind!r} was due")
-        return message
+_WIND_UP_S = 3.0
 
 
 class Server(ABC):
@@ -84,56 +52,98 @@ class Server(ABC):
         self.identity = Identity.load(config.key)
         check_identity(config, self.consortium, self.identity)
         self.name = config.name
-        self._ledger_file = config.state / "ledger.sqlite"
-        self.ledger = Ledger(self._ledger_file)
-        bound = config.bound(self.consortium.process(config.name))
+        bound = config.bound(self._process())
+        self.ledger = Ledger(config.state / "ledger.sqlite")
         self.control = ControlServer(self.identity, self.consortium.by_transport_key, bound.address)
         try:
             self.endpoint = DataEndpoint(bound.data)
         except Fault:
             self.control.close()
             raise
+        self._analysts = {analyst.name for analyst in self.consortium.analysts}
         self._conversations: dict[bytes, Conversation] = {}
         self._lock = threading.Lock()
+        self._questions: Queue[tuple[Peer, Mapping[str, Any]]] = Queue(_MOST_QUESTIONS)
         self._stopping = threading.Event()
 
     @abstractmethod
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """One session from hello to result. Runs in the session's thread; raises Fault or another BeaverError."""
 
-    def answer(self, peer: Peer, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answer to a question outside sessions. Raises Fault UNEXPECTED for what is no such question."""
-        if message["kind"] == "ping":
-            return {"kind": "pong", "name": self.name, "role": self.role, "version": VERSION}
-        raise Fault("UNEXPECTED", f"{self.name} does not know the message {str(message['kind'])[:40]!r}")
+    def answer(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to a question outside sessions; it may take long. Raises Fault UNEXPECTED for no such question."""
+        raise Fault("UNEXPECTED", f"{self.name} does not know the message {message['kind'][:40]!r}")
 
     def serve(self) -> None:
-        """Answer control messages until `stop`."""
+        """Answer control messages until `stop`, then end what is still going on."""
+        for _ in range(_ANSWERING):
+            threading.Thread(target=self._answer_questions, name="answers", daemon=True).start()
         self.log.event("ready", address=self.control.address, data=self.endpoint.address)
+        told = time.monotonic()
         while not self._stopping.is_set():
             for peer, message in self.control.poll(_POLL_S):
-                self._receive(peer, message)
-        self.endpoint.close()
-        self.control.close()
-        self.ledger.close()
-        self.log.event("stopped")
+                with self._reporting(peer, message.get("session")):
+                    self._receive(peer, message)
+            if time.monotonic() - told > ALIVE_EVERY_S:
+                told = time.monotonic()
+                for conversation in self._running():
+                    conversation.tell("alive")
+            self._end_abandoned()
+        self._wind_up()
 
     def stop(self) -> None:
         """Make `serve` return. Safe to call from a signal handler."""
         self._stopping.set()
 
+    def _process(self) -> Process:
+        process = self.consortium.process(self.name)
+        role = "dealer" if process == self.consortium.dealer else "party"
+        if role != self.role:
+            command = "dealer" if role == "dealer" else "node"
+            what = f"{self.name} is a {role} in consortium.toml, not a {self.role}"
+            raise Fault("WRONG_ROLE", what, f"Start it with `beaver {command}`.")
+        return process
+
+    def _wind_up(self) -> None:
+        for conversation in self._running():
+            conversation.end(Fault("NODE_STOPPED", f"{self.name} was stopped", "Submit again when it is back."))
+        until = time.monotonic() + _WIND_UP_S
+        while self._running() and time.monotonic() < until:
+            self.control.poll(0.05)
+        self.endpoint.close(1.0)
+        self.control.close()
+        self.ledger.close()
+        self.log.event("stopped")
+
+    def _running(self) -> list[Conversation]:
+        with self._lock:
+            return list(self._conversations.values())
+
+    def _end_abandoned(self) -> None:
+        """A session whose analyst has gone computes for nobody."""
+        while self.control.gone:
+            peer = self.control.gone.popleft()
+            for conversation in self._running():
+                if conversation.peer == peer:
+                    conversation.end(Fault("ANALYST_LOST", f"the connection to {peer.name} was lost", peer=peer.name))
+
     def _receive(self, peer: Peer, message: Mapping[str, Any]) -> None:
-        try:
-            kind = message.get("kind")
-            if not isinstance(kind, str):
-                raise Fault("WIRE_MALFORMED", "a message has no kind")
-            session = message.get("session")
-            if isinstance(session, bytes):
-                self._relay(peer, session, message)
-            else:
-                self.control.send(peer, self.answer(peer, message))
-        except BeaverError as error:
-            self._report(peer, error, message.get("session"))
+        session = message.get("session")
+        if isinstance(session, bytes):
+            self._relay(peer, session, message)
+        elif message["kind"] == "ping":
+            self.control.send(peer, {"kind": "pong", "name": self.name, "role": self.role, "version": VERSION})
+        else:
+            try:
+                self._questions.put_nowait((peer, message))
+            except Full:
+                raise Fault("BUSY", f"{self.name} has {_MOST_QUESTIONS} questions to answer", "Ask later.") from None
+
+    def _answer_questions(self) -> None:
+        while True:
+            peer, message = self._questions.get()
+            with self._reporting(peer, None):
+                self.control.send(peer, self.answer(message))
 
     def _relay(self, peer: Peer, session: bytes, message: Mapping[str, Any]) -> None:
         with self._lock:
@@ -147,10 +157,10 @@ class Server(ABC):
             raise Fault("SESSION_UNKNOWN", f"{self.name} has no such session", "It ended, or was never submitted here.")
 
     def _start(self, peer: Peer, session: bytes, plan: bytes) -> None:
-        if peer.name not in {analyst.name for analyst in self.consortium.analysts}:
+        if peer.name not in self._analysts:
             raise Fault("NOT_AN_ANALYST", f"{peer.name} may not submit computations", "Submit with an analyst's key.")
         if len(session) != 16:
-            raise Fault("WIRE_MALFORMED", "a session's id has 16 bytes")
+            raise Fault("WIRE_MALFORMED", "a session's id has 16 bytes", "Run the same version of Beaver everywhere.")
         with self._lock:
             if session in self._conversations:
                 raise Fault("SESSION_EXISTS", f"{self.name} has this session already", "Use a fresh session id.")
@@ -164,26 +174,35 @@ class Server(ABC):
         started = time.monotonic()
         self.log.event("session_submitted", session=session, analyst=conversation.analyst)
         try:
-            self.take_part(conversation, plan)
-            self.log.event("session_done", session=session, seconds=round(time.monotonic() - started, 3))
-        except BeaverError as error:
-            self._report(conversation._peer, error, conversation.session, conversation.phase)
-        except Exception as error:
-            # The type alone: a message of a library might quote a value.
-            fault = Fault(
-                "INTERNAL", f"{self.name} failed: {type(error).__name__}", "Report this; its log has the type."
-            )
-            self._report(conversation._peer, fault, conversation.session, conversation.phase)
+            with self._reporting(conversation.peer, conversation.session, conversation):
+                self.take_part(conversation, plan)
+                self.log.event("session_done", session=session, seconds=round(time.monotonic() - started, 3))
         finally:
             with self._lock:
                 del self._conversations[conversation.session]
 
-    def _report(self, peer: Peer, error: BeaverError, session: object, phase: str = "") -> None:
-        fault = error if isinstance(error, Fault) else Fault("DATA", error.message, error.remedy)
-        name = session.hex() if isinstance(session, bytes) else ""
-        report = fault.at(party=self.name, session=name, phase=phase).report
+    @contextmanager
+    def _reporting(self, peer: Peer, session: object, conversation: Conversation | None = None) -> Iterator[None]:
+        """What goes wrong within is logged and told to the peer; it ends neither the process nor other sessions."""
+        try:
+            yield
+            return
+        except Fault as error:
+            fault = error
+        except BeaverError as error:
+            fault = Fault("DATA", error.message, error.remedy)
+        except Exception as error:
+            # Neither the text, which might quote a value, nor the stack, only what failed where.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+            fault = Fault("INTERNAL", f"{self.name} failed: {what}", "Report this as a bug of Beaver.")
+        session = session if isinstance(session, bytes) else b""
+        report = fault.at(
+            party=self.name, session=session.hex()[:32], phase=conversation.phase if conversation else ""
+        ).report
         self.log.event(
-            "fault", code=report.code, message=report.message, session=name, peer=report.peer, phase=report.phase
-        )
+            "fault",
+            code=report.code, message=report.message, session=report.session, peer=report.peer, phase=report.phase,
+        )  # fmt: skip
         content = {"kind": "fault", "report": report.to_wire()}
-        self.control.send(peer, {**content, "session": session} if isinstance(session, bytes) else content)
+        self.control.send(peer, {**content, "session": session} if session else content)

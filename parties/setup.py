@@ -48,12 +48,12 @@ results = "results"
 _COMPOSE = """\
 # One service a party and one for the dealer, from the image that the Dockerfile of Beaver's repository builds:
 #
-#   docker build -t beaver REPOSITORY && docker-compose up -d        (or docker compose up -d)
+#   docker build -t beaver-mpc REPOSITORY && docker-compose up -d        (or docker compose up -d)
 #
 # Every service sees its own folder alone. Services run as the user who made the keys.
 
 x-node: &node
-  image: ${{BEAVER_IMAGE:-beaver}}
+  image: ${{BEAVER_IMAGE:-beaver-mpc}}
   user: "{user}"
   restart: unless-stopped
   stop_grace_period: 5s
@@ -64,10 +64,10 @@ x-node: &node
     BEAVER_REACH: "{reach}"
 
 x-health: &health
-  interval: 2s
+  interval: 5s
   timeout: 5s
-  retries: 30
-  start_period: 2s
+  retries: 3
+  start_period: 30s
 
 services:
 {services}"""

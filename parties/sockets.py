@@ -93,7 +93,8 @@ class Monitor:
 
     def close(self) -> None:
         """Stop watching and close both sockets."""
-        self._watched.disable_monitor()
+        if not self._watched.closed:
+            self._watched.disable_monitor()
         self.socket.close()
         self._watched.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -19,41 +20,43 @@ __all__ = ["Store"]
 _TABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SUFFIXES = (".csv", ".parquet")
 
+_Version = tuple[int, int, int] | None
+
 
 class Store:
-    """The tables in one folder. Row counts are remembered for as long as a file does not change."""
+    """The tables in one folder. Row counts are remembered for as long as a file does not change. For many threads."""
 
     def __init__(self, party: str, folder: Path) -> None:
         self._party = party
         self._folder = folder
-        self._rows: dict[Path, tuple[tuple[int, int, int], int]] = {}
+        self._rows: dict[Path, tuple[_Version, int]] = {}
         self._lock = threading.Lock()
 
     def path(self, table: str) -> Path:
         """The file of a table. Raises Fault TABLE_MISSING."""
-        if _TABLE.fullmatch(table):
-            for suffix in _SUFFIXES:
-                path = self._folder / f"{table}{suffix}"
-                if path.is_file():
-                    return path
-        raise Fault(
-            "TABLE_MISSING",
-            f"{self._party} has no file for the table {table[:64]!r}",
-            f"Put {table[:64]}.csv or {table[:64]}.parquet into {self._party}'s data folder.",
-        )
+        names = [f"{table}{suffix}" for suffix in _SUFFIXES] if _TABLE.fullmatch(table) else []
+        found = [self._folder / name for name in names if os.path.lexists(self._folder / name)]
+        if len(found) > 1:
+            raise Fault(
+                "TABLE_TWICE", f"{self._party} has both {' and '.join(names)}: the same table", "Remove one of them."
+            )
+        if not found:
+            raise Fault(
+                "TABLE_MISSING",
+                f"{self._party} has no file for the table {table[:64]!r} in its data folder, or may not look there",
+                f"Put {table[:64]}.csv or {table[:64]}.parquet into {self._party}'s data folder.",
+            )
+        return found[0]
 
     def rows(self, table: str) -> int:
         """The number of rows of a table. Raises Fault TABLE_MISSING, DataError."""
         path = self.path(table)
-        stat = path.stat()
-        version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        with self._lock:
+        with self._lock:  # while counting, too: others want the same number
+            before = _version(path)
             known = self._rows.get(path)
-        if known is None or known[0] != version:
-            known = version, tables.describe(path, f"{self._party}.{table}").rows
-            with self._lock:
-                self._rows[path] = known
-        return known[1]
+            if known is None or known[0] != before:
+                known = self._rows[path] = before, tables.describe(path, f"{self._party}.{table}").rows
+            return known[1]
 
     def inputs(self, plan: Plan) -> tuple[dict[int, Array], float, float]:
         """What the plan takes of this party, encoded, by step; the seconds spent on reading and on encoding.
@@ -87,3 +90,12 @@ class Store:
                     )
                 inputs[i] = count_input(step.params)
         return inputs, time.perf_counter() - started - encoding, encoding
+
+
+def _version(path: Path) -> _Version:
+    """What changes with the file; None for a file that is not there, which the reader will say."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -111,7 +111,7 @@ def _check(data: bytes | memoryview, max_size: int) -> None:
             count *= 2 if lead in _MAP or lead < 0x90 else 1
             at += width
             items += count
-            if items > MAX_ITEMS or count > size - at or len(left) > MAX_DEPTH:
+            if items > MAX_ITEMS or len(left) > MAX_DEPTH:
                 raise _malformed("nests too deep or counts too many items")
             left.append(count)
         elif lead < 0xC0 or lead in _TEXT:

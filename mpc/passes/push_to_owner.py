@@ -125,6 +125,8 @@ def _elementwise(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Car
         if isinstance(x, int) and (len(shape) < -from_right or shape[from_right] == 1):
             operands.append([x] * len(lengths))
             continue
+        if isinstance(x, int) and shape[from_right] != sum(lengths):  # the parts together are broadcast
+            return None
         cut = self.cut(x, len(shape) + from_right, lengths)
         if cut is None:
             return None

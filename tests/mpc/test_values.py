@@ -1,0 +1,190 @@
+"""What a script may say, and what it is told when it says something else."""
+
+import numpy as np
+import pytest
+
+import mpc
+from mpc.errors import ScriptError
+from mpc.simulate import schema_of
+
+K, R, M = np.arange(1, 13), np.linspace(-1, 1, 12), np.arange(12).reshape(3, 4) - 5
+DATA = {"ada": {"t": {"k": K, "r": R, "m": M.reshape(-1)}}, "bob": {"u": {"j": K[:5]}}}
+
+
+def run(function, **options):
+    return mpc.simulate(mpc.computation(function), DATA, **options)
+
+
+def k(data):
+    return data.party("ada")["t"]["k"]
+
+
+def m(data):
+    return data.party("ada")["t"]["m"].reshape(3, 4)
+
+
+def j(data):
+    return data.party("bob")["u"]["j"]
+
+
+def foreign(data):
+    kept = []
+    mpc.computation(lambda other: kept.append(k(other)) or k(other)).plan(SCHEMA)
+    return k(data) + kept[0]
+
+
+SCHEMA = schema_of(DATA, {})
+
+ERRORS = {
+    "if": (lambda d: 1 if k(d).sum() else 0, "does not allow `if`.*nobody may see it"),
+    "and": (lambda d: k(d) and 1, "does not allow `if`"),
+    "float": (lambda d: float(k(d).sum()), r"float\(\).*Return the value"),
+    "int": (lambda d: int(k(d).sum()), r"int\(\)"),
+    "as an index": (lambda d: [1, 2][k(d).sum()], r"int\(\)"),
+    "round": (lambda d: round(k(d).sum()), "no attribute|__round__"),
+    "iteration": (lambda d: list(k(d)), "iteration.*whole arrays"),
+    "unpacking": (lambda d: (lambda a, b: a)(*k(d)), "iteration"),
+    "asarray": (lambda d: np.asarray(k(d)), "numpy array"),
+    "np.sum": (lambda d: np.sum(k(d)), "numpy's `sum`.*functions of `mpc`"),
+    "np.concatenate": (lambda d: np.concatenate([K, k(d)]), "numpy's `concatenate`"),
+    "np.dot": (lambda d: np.dot(k(d), k(d)), "numpy's `dot`"),
+    "list of values": (lambda d: k(d)[:2] * [k(d)[0], k(d)[1]], "numpy array"),
+    "less": (lambda d: k(d) < 3, "comparison of secret values does not exist"),
+    "equal": (lambda d: k(d) == 3, "comparison"),
+    "not equal": (lambda d: k(d) != k(d), "comparison"),
+    "power": (lambda d: k(d) ** 3, r"powers other than 2.*x \* x \* x"),
+    "attribute": (lambda d: k(d).median(), "no `median`.*It has: .*mean"),
+    "other computation": (foreign, "another computation"),
+    "divided by zero": (lambda d: k(d) / 0, "division by zero"),
+    "divided by an array with zero": (lambda d: k(d) / (K - 1), "division by zero"),
+    "divided by a secret": (lambda d: k(d) / k(d), "division by a secret"),
+    "a number divided by a secret": (lambda d: 1 / k(d), "division by a secret"),
+    "divided by NaN": (lambda d: k(d) / np.nan, "finite"),
+    "divided by infinity": (lambda d: k(d) / [np.inf], "finite"),
+    "divided by a complex number": (lambda d: k(d) / 1j, "complex"),
+    "divided by text": (lambda d: k(d) / "a", "type str"),
+    "divided by next to nothing": (lambda d: k(d) / 1e-320, "infinity"),
+    "shapes": (lambda d: k(d) + j(d), r"add: the shapes \(12,\) and \(5,\) do not match.*equally many rows"),
+    "shapes with numpy": (lambda d: k(d) * np.ones(7), "do not match"),
+    "dot of different lengths": (lambda d: mpc.dot(k(d), j(d)), "12 against 5 rows"),
+    "matmul of numbers": (lambda d: mpc.matmul(k(d).sum(), k(d)), "takes vectors and matrices"),
+    "matmul of cubes": (lambda d: k(d).reshape(3, 2, 2) @ k(d).reshape(2, 2, 3), "takes vectors and matrices"),
+    "index": (lambda d: k(d)[12], "index 12 is outside an axis of length 12"),
+    "negative index": (lambda d: k(d)[-13], "outside"),
+    "position": (lambda d: k(d)[[0, 12]], "position is outside"),
+    "too many indices": (lambda d: k(d)[0, 0], "2 indices for a value with 1 axes"),
+    "float index": (lambda d: k(d)[1.0], "an index must be"),
+    "text index": (lambda d: k(d)["a"], "an index must be"),
+    "secret index": (lambda d: k(d)[k(d)], "indexing with a secret"),
+    "two ellipses": (lambda d: k(d)[..., ...], "twice"),
+    "two lists": (lambda d: m(d)[[0, 1], [0, 1]], "one axis after the other"),
+    "mask of another length": (lambda d: k(d)[[True, False]], "an index must be"),
+    "reshape": (lambda d: k(d).reshape(5, -1), "cannot hold"),
+    "reshape to a wrong size": (lambda d: k(d).reshape(5, 2), "12 elements"),
+    "reshape twice -1": (lambda d: k(d).reshape(-1, -1), "not a shape"),
+    "reshape to a float": (lambda d: k(d).reshape(2.0, 6), "is not a shape"),
+    "axis": (lambda d: k(d).sum(axis=1), "no axis 1 in 1 axes"),
+    "axis below": (lambda d: m(d).mean(axis=-3), "no axis -3"),
+    "axis twice": (lambda d: m(d).sum(axis=(0, -2)), "named twice"),
+    "axis text": (lambda d: m(d).sum(axis="rows"), "no axis rows"),
+    "transpose": (lambda d: m(d).transpose(0, 0), "no order of the axes"),
+    "mean of nothing": (lambda d: k(d)[:0].mean(), "mean of no elements"),
+    "length of a number": (lambda d: len(k(d).sum()), "without axes"),
+    "concat of one value": (lambda d: mpc.concat(k(d)), "takes a list"),
+    "concat of nothing": (lambda d: mpc.concat([]), "needs a secret value"),
+    "concat of public": (lambda d: mpc.concat([K, K]), "needs a secret value"),
+    "concat axis": (lambda d: mpc.concat([k(d), k(d)], axis=1), "no axis 1"),
+    "concat shapes": (lambda d: mpc.concat([m(d), m(d).T]), "do not match outside axis 0"),
+    "stack shapes": (lambda d: mpc.stack([k(d), j(d)]), "differ"),
+    "stack axis": (lambda d: mpc.stack([k(d), k(d)], axis="a"), "no axis a"),
+    "dot of public": (lambda d: mpc.dot(K, K), "needs a secret value"),
+    "uint64": (lambda d: k(d) + np.uint64(1 << 63), "2\\^63 or more"),
+    "huge int": (lambda d: k(d) + 2**70, "cannot be computed with"),
+    "NaN": (lambda d: k(d) + np.nan, "NaN or an infinity"),
+    "complex": (lambda d: k(d) * 1j, "type complex"),
+    "text": (lambda d: k(d) + "1", "type str"),
+    "None": (lambda d: k(d) + None, "type NoneType"),
+    "time": (lambda d: k(d) + np.timedelta64(1), "cannot be computed with"),
+    "ragged list": (lambda d: k(d) * [[1], [2, 3]], "differ in length"),
+    "an exception": (lambda d: [][1], "IndexError: list index out of range"),
+    "unknown party": (lambda d: d.party("adda"), "no party called 'adda'.*Did you mean 'ada'.*ada, bob"),
+    "unknown table": (lambda d: d.table("tt"), "no table called"),
+    "unknown column": (lambda d: d.party("ada")["t"]["kk"], "no column in ada.t called 'kk'.*k, m, r"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_what_cannot_be_said_is_told_with_its_line(case: str) -> None:
+    function, message = ERRORS[case]
+    with pytest.raises(ScriptError, match=f"(?s){message}") as told:
+        run(function)
+    assert str(told.value).startswith("test_values.py:")
+
+
+SAID = {
+    "numpy times value": lambda k, m: K * k + np.float64(2.5) * k - np.int32(3) + np.array([True, False] * 6),
+    "booleans": lambda k, m: k * True + False,
+    "lists": lambda k, m: [1] * 12 + k,
+    "numpy from the left": lambda k, m: np.arange(3) @ m,
+    "numpy minus": lambda k, m: np.int64(5) - k,
+    "uint64": lambda k, m: (k + np.uint64(7)) * 1.0,
+    "negative axes": lambda k, m: m.sum(axis=-1),
+    "both axes": lambda k, m: m.mean(axis=(-1, 0)),
+    "reshape -1": lambda k, m: m.reshape(-1, 6),
+    "reshape list": lambda k, m: m.reshape([2, 6]),
+    "transposes": lambda k, m: m.T @ m.transpose((0, 1)) @ m.transpose(),
+    "index": lambda k, m: m[-1, 1:][::-1] + m[0, [1, -1, 0]],
+    "index new axis": lambda k, m: m[None, ..., 2] * m[1, :, None, None],
+    "index mask": lambda k, m: k[K > 7],
+    "index list and number": lambda k, m: m[1, [0, 2]] + m[[0, 2], 1],
+    "empty": lambda k, m: k[5:5] * 2,
+    "plus": lambda k, m: +k - -k,
+    "square": lambda k, m: k**2,
+    "method dot": lambda k, m: m.dot(m.T),
+    "dot with a number": lambda k, m: k.dot(3),
+    "division": lambda k, m: k / 4 + k / 0.5 + k / -3 + k / 1,
+    "division by array": lambda k, m: k / K + k / (1 << 62),
+}
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_numpy_says_the_same(case: str) -> None:
+    expected = SAID[case](K, M)
+    got = run(lambda d: SAID[case](k(d), m(d)))["result"]
+    assert np.shape(got) == np.shape(expected)
+    assert np.asarray(got).dtype == np.asarray(expected).dtype
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+JOINS = [
+    ("concat", np.concatenate, [(12,), (3,)], 0),
+    ("concat", np.concatenate, [(2, 3), (2, 1)], -1),
+    ("concat", np.concatenate, [(2, 3), (1, 3)], np.int64(0)),
+    ("stack", np.stack, [(3,), (3,)], 1),
+    ("stack", np.stack, [(2, 3), (2, 3)], -2),
+    ("matmul", np.matmul, [(4,), (4,)], None),
+    ("matmul", np.matmul, [(3, 4), (4,)], None),
+    ("matmul", np.matmul, [(4,), (4, 2)], None),
+    ("dot", np.dot, [(2, 4), (4, 3)], None),
+    ("dot", np.dot, [(4,), ()], None),
+    ("dot", np.dot, [(), (2, 3)], None),
+    ("dot", np.dot, [(2, 0), (0, 3)], None),
+]
+
+
+@pytest.mark.parametrize(("name", "numpy_function", "shapes", "axis"), JOINS)
+@pytest.mark.parametrize("public", [None, 0, 1])
+def test_functions_have_numpys_shapes(name: str, numpy_function, shapes, axis, public) -> None:
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    parts = [K[:size].reshape(shape) for size, shape in zip(sizes, shapes, strict=True)]
+    options, how = ({}, {}) if axis is None else ({"axis": int(axis)}, {"axis": axis})
+
+    def function(data):
+        secret = [k(data)[: size or 0].reshape(shape) for size, shape in zip(sizes, shapes, strict=True)]
+        operands = [part if i == public else value for i, (part, value) in enumerate(zip(parts, secret, strict=True))]
+        return getattr(mpc, name)(*operands) if axis is None else getattr(mpc, name)(operands, **how)
+
+    expected = numpy_function(*parts) if axis is None else numpy_function(parts, **options)
+    got = np.asarray(run(function)["result"])
+    assert got.shape == expected.shape
+    assert np.array_equal(got, expected)
