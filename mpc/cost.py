@@ -35,7 +35,7 @@ class Cost:
 
 def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
     """The cost of a plan under a protocol, with the dealer as its source."""
-    schedule = Schedule(plan)
+    schedule = Schedule(plan, protocol)
     sent = [0] * len(plan.parties)
     for secret in schedule.products.values():
         for block in secret.product.blocks():
@@ -47,7 +47,7 @@ def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
                 sent[party] += plan.types[i].size * (name != recipient)
     offline = [0] * len(plan.parties)
     triples = triple_words = 0
-    for _, demand in schedule.demands(protocol):
+    for _, demand in schedule.demands():
         triples += 1
         triple_words += demand.product.words
         for party, words in dealer.correction_words(demand).items():

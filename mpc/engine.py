@@ -6,20 +6,20 @@ and in the simulator.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from mpc.operations import Params
 from mpc.operations.inputs import Constant
-from mpc.plan import Plan, Step
+from mpc.plan import Step
 from mpc.schedule import Schedule, SecretProduct
 from mpc.types import Private, Public, Visibility
 from protocols import ring
-from protocols.interface import SharingProtocol
 from protocols.party import Party
 from protocols.ring import Array
 from protocols.rounds import Need, Send, Task, run_round
@@ -41,14 +41,12 @@ class Outcome:
 
 
 class Engine:
-    """One run of one plan at one party. `inputs`: the encoded columns and row counts of this party, by step."""
+    """One run of a scheduled plan at one party. `inputs`: the encoded columns and row counts of this party, by step."""
 
-    def __init__(
-        self, plan: Plan, schedule: Schedule, protocol: SharingProtocol, party: Party, inputs: Mapping[int, Array]
-    ) -> None:
-        self._plan = plan
+    def __init__(self, schedule: Schedule, party: Party, inputs: Mapping[int, Array]) -> None:
+        self._plan = plan = schedule.plan
         self._schedule = schedule
-        self._protocol = protocol
+        self._protocol = schedule.protocol
         self._party = party
         self._name = plan.parties[party.index]
         self._values: dict[int, Array] = dict(inputs)
@@ -59,7 +57,8 @@ class Engine:
         by_round: list[list[int]] = [[] for _ in range(self._schedule.rounds)]
         for i, start in enumerate(self._schedule.start):
             by_round[min(start, self._schedule.rounds - 1)].append(i)
-        for steps in by_round:
+        running: list[Task[Any]] = []
+        for number, steps in enumerate(by_round):
             products: list[SecretProduct] = []
             reveals: list[Task[None]] = []
             for i in steps:
@@ -71,9 +70,15 @@ class Engine:
                 else:
                     self._local(i, step)
                     self._forget(i)
-            outcome.rounds += yield from run_round(self._tasks(products, reveals), send)
-            for product in products:
-                self._forget(product.step)
+            started: list[Task[Any]] = []
+            tasks = chain(running, _noting(self._tasks(products, reveals), started))
+            outcome.rounds += yield from run_round(tasks, send)
+            running = [task for task in (*running, *started) if not task.finished]
+            for i in self._schedule.products:
+                if self._schedule.end[i] == number + 1:
+                    self._forget(i)
+        if running:
+            raise RuntimeError("a protocol takes more rounds than its formula says")
         return outcome
 
     def _tasks(self, products: Iterable[SecretProduct], reveals: Iterable[Task[None]]) -> Iterable[Task[Any]]:
@@ -137,6 +142,13 @@ class Engine:
         for j in {done, *self._plan.steps[done].inputs}:
             if self._schedule.last_use[j] == done:
                 self._values.pop(j, None)
+
+
+def _noting(tasks: Iterable[Task[Any]], into: list[Task[Any]]) -> Iterator[Task[Any]]:
+    """The tasks as they are made, noted in a list."""
+    for task in tasks:
+        into.append(task)
+        yield task
 
 
 def combine(shares: Iterable[Array]) -> Array:

@@ -9,6 +9,7 @@ from functools import cached_property
 from mpc.operations import ProductOperation
 from mpc.plan import Plan
 from mpc.types import Private, Shared, Visibility
+from protocols import additive
 from protocols.correlations import Label, Triple
 from protocols.interface import SharingProtocol
 from protocols.products import Product
@@ -27,15 +28,20 @@ class SecretProduct:
 
 
 class Schedule:
-    """When each step of a plan runs: at the start of round `start[step]`. All reveals come last, in one round."""
+    """When each step of a plan runs under a protocol: at the start of round `start[step]`; its value is there at the
+    start of round `end[step]`. All reveals come last, in one round.
+    """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, protocol: SharingProtocol = additive) -> None:
         self.plan = plan
+        self.protocol = protocol
         self.products = {product.step: product for product in _secret_products(plan)}
         self.start: list[int] = []
-        for step in plan.steps:
-            self.start.append(max((self.start[j] + (j in self.products) for j in step.inputs), default=0))
-        computing = max((self.start[i] + 1 for i in self.products), default=0)
+        self.end: list[int] = []
+        for i, step in enumerate(plan.steps):
+            self.start.append(max((self.end[j] for j in step.inputs), default=0))
+            self.end.append(self.start[i] + (self._rounds(self.products[i]) if i in self.products else 0))
+        computing = max((self.end[i] for i in self.products), default=0)
         reveals = [i for i, _ in plan.of("reveal")]
         for i in reveals:
             self.start[i] = computing
@@ -55,6 +61,10 @@ class Schedule:
         """Within a round, local steps come before what sends messages."""
         return self.start[step], step in self.products or self.plan.steps[step].op == "reveal", step
 
+    def _rounds(self, secret: SecretProduct) -> int:
+        block = secret.product.of(secret.product.blocks()[0])
+        return self.protocol.product_cost(len(self.plan.parties), block, secret.x_owner, secret.y_owner).rounds
+
     def warm(self) -> None:
         """Load the compiled code that the plan's products will want, before a round waits for it."""
         for step in self.plan.steps:
@@ -62,12 +72,12 @@ class Schedule:
                 x, y = (self.plan.types[j].shape for j in step.inputs)
                 step.operation.product(x, y).warm()
 
-    def demands(self, protocol: SharingProtocol) -> Iterator[tuple[Label, Triple]]:
+    def demands(self) -> Iterator[tuple[Label, Triple]]:
         """Every triple that the plan will draw, with its label, in one order at all parties and the source."""
         parties = len(self.plan.parties)
         for secret in self.products.values():
             for number, block in enumerate(secret.product.blocks()):
-                demand = protocol.demand(parties, secret.product.of(block), secret.x_owner, secret.y_owner)
+                demand = self.protocol.demand(parties, secret.product.of(block), secret.x_owner, secret.y_owner)
                 if demand is not None:
                     yield (secret.step, number), demand
 

@@ -58,10 +58,10 @@ def simulate(
     plan = computation.plan(schema_of(data, ranges or {}), precision=precision)
     inputs = [_inputs(plan, party, data[party]) for party in plan.parties]
     loaded = time.perf_counter()
-    schedule = Schedule(plan)
-    parties = _parties(plan, schedule, protocol)
+    schedule = Schedule(plan, protocol)
+    parties = _parties(schedule)
     dealt = time.perf_counter()
-    engines = [Engine(plan, schedule, protocol, party, inputs[party.index]) for party in parties]
+    engines = [Engine(schedule, party, inputs[party.index]) for party in parties]
     outcomes, words = _run(engines)
     result = _revealed(plan, outcomes)
     online = time.perf_counter() - dealt
@@ -114,14 +114,14 @@ def _inputs(plan: Plan, party: str, sources: Mapping[str, tables.TableSource]) -
     return inputs
 
 
-def _parties(plan: Plan, schedule: Schedule, protocol: SharingProtocol) -> list[Party]:
-    count = len(plan.parties)
+def _parties(schedule: Schedule) -> list[Party]:
+    count = len(schedule.plan.parties)
     secrets: list[dict[int, bytes]] = [{} for _ in range(count)]
     for i, j in combinations(range(count), 2):
         secrets[i][j] = secrets[j][i] = os.urandom(32)
     with_dealer = {i: os.urandom(32) for i in range(count)}
     corrections: list[dict[Label, Array]] = [{} for _ in range(count)]
-    for label, demand in schedule.demands(protocol):
+    for label, demand in schedule.demands():
         corrections[demand.holders[-1]][label] = dealer.deal(demand, label, with_dealer)
     sources = [dealer.DealerSource(i, with_dealer[i], corrections[i]) for i in range(count)]
     return [Party(i, count, secrets[i], sources[i]) for i in range(count)]

@@ -23,7 +23,6 @@ from parties.config import Consortium, PartyConfig, check_identity
 from parties.control import ControlClient
 from parties.errors import Fault, FaultReport
 from parties.identity import Identity
-from protocols import additive
 from protocols.ring import Array
 
 __all__ = ["Analyst", "Progress"]
@@ -74,7 +73,7 @@ class Analyst:
             rows = self._catalog(client)
             plan = self.plan(computation, rows)
             policy.check_all(plan, self.agreement, self.consortium.party_names, self.name)
-            with_dealer = any(True for _ in Schedule(plan).demands(additive))
+            with_dealer = any(True for _ in Schedule(plan).demands())
             members = [*plan.parties]
             if with_dealer:
                 if self.consortium.dealer is None:

@@ -10,7 +10,6 @@ from parties.conversation import Conversation
 from parties.errors import Fault
 from parties.handshake import Handshake, send_words
 from parties.server import Server
-from protocols import additive
 from protocols.dealer import batches, deal
 from protocols.prg import derive
 
@@ -37,14 +36,14 @@ class Dealer(Server):
         with Handshake(self, conversation, plan, with_dealer=True).shake([], 0) as agreed:
             conversation.phase = "offline"
             counts = dict.fromkeys(range(len(plan.parties)), 0)
-            for _, demand in schedule.demands(additive):
+            for _, demand in schedule.demands():
                 for party in demand.holders:
                     counts[party] += 1
             for party, first in agreed.cursors.items():
                 if counts[party]:
                     self.ledger.claim(plan.parties[party], first, counts[party], conversation.session.hex())
             secrets = {i: derive(agreed.secrets[i], "material", agreed.cursors[i]) for i in counts}
-            for party, batch in batches(schedule.demands(additive)):
+            for party, batch in batches(schedule.demands()):
                 send_words(agreed.links, party, [deal(demand, label, secrets) for label, demand in batch])
             conversation.tell("progress", phase="dealt")
         conversation.tell("done", rounds=0, bytes_sent=0, load=0.0, offline=0.0, online=0.0)

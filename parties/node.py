@@ -21,7 +21,6 @@ from parties.log import Log
 from parties.results import Results
 from parties.server import Server
 from parties.store import Store
-from protocols import additive
 from protocols.correlations import Label
 from protocols.dealer import DealerSource, batches
 from protocols.party import Party
@@ -74,9 +73,9 @@ class Node(Server):
         conversation.tell("progress", phase="loaded")
 
         conversation.phase = "handshake"
-        mine = [(label, demand) for label, demand in schedule.demands(additive) if self.index in demand.holders]
+        mine = [(label, demand) for label, demand in schedule.demands() if self.index in demand.holders]
         first = self.ledger.reserve("dealer", len(mine), conversation.session.hex()) if mine else 0
-        handshake = Handshake(self, conversation, plan, with_dealer=any(True for _ in schedule.demands(additive)))
+        handshake = Handshake(self, conversation, plan, with_dealer=any(True for _ in schedule.demands()))
         with handshake.shake(self._loaded(plan), first) as agreed:
             conversation.phase = "offline"
             offline_from = time.perf_counter()
@@ -91,7 +90,7 @@ class Node(Server):
 
             conversation.phase = "online"
             online_from = time.perf_counter()
-            outcome, words = _drive(Engine(plan, schedule, additive, party, inputs), agreed.links)
+            outcome, words = _drive(Engine(schedule, party, inputs), agreed.links)
             done = time.perf_counter()
         conversation.phase = "result"
         if outcome.revealed:
@@ -118,7 +117,7 @@ class Node(Server):
 
     def _corrections(self, links: Links, dealer: int, schedule: Schedule) -> dict[Label, Array]:
         corrections: dict[Label, Array] = {}
-        for party, batch in batches(schedule.demands(additive)):
+        for party, batch in batches(schedule.demands()):
             if party != self.index:
                 continue
             sizes = [math.prod(demand.c_shape) for _, demand in batch]

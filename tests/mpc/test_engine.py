@@ -12,7 +12,6 @@ from mpc.engine import Engine
 from mpc.schedule import Schedule
 from mpc.schema import Column, Table
 from mpc.simulate import schema_of
-from protocols import additive
 from protocols.party import Party
 
 N = 20
@@ -73,7 +72,7 @@ def test_owners_and_demands_of_products() -> None:
     schedule = Schedule(plan)
     (secret,) = schedule.products.values()
     assert {secret.x_owner, secret.y_owner} == {1, None}
-    ((label, demand),) = schedule.demands(additive)
+    ((label, demand),) = schedule.demands()
     assert label == (secret.step, 0)
     assert demand.holders == (0, 1, 2)
 
@@ -140,7 +139,7 @@ def test_what_a_run_leaves_shows_nothing() -> None:
     plan = planned(lambda d: mpc.reveal(columns(d)[0], to="ada"))
     schedule = Schedule(plan)
     secrets = {peer: os.urandom(32) for peer in range(3)}
-    engine = Engine(plan, schedule, additive, Party(1, 3, secrets, None), {})
+    engine = Engine(schedule, Party(1, 3, secrets, None), {})
     sent = []
     running = engine.run(lambda peer, parts: sent.append((peer, np.concatenate(parts))))
     with pytest.raises(StopIteration) as stop:

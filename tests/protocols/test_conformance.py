@@ -11,6 +11,8 @@ import mpc
 from mpc.cost import estimate
 from mpc.simulate import schema_of
 from protocols import additive, plain
+from protocols.interface import Cost
+from protocols.rounds import Exchange
 
 PARTIES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gil"]
 ROWS = 12
@@ -173,6 +175,32 @@ def test_independent_products_share_a_round() -> None:
         lambda data: {f"p{i}": mpc.dot(Both(data).own(0, "k") + i, Both(data).own(1, "k")) for i in range(20)}
     )
     assert mpc.simulate(computation, raw).traffic.rounds == 2
+
+
+class TwoRounds:
+    """The additive protocol with a round of nothing before every product: for the engine, a protocol of two rounds."""
+
+    share, refresh, demand = additive.share, additive.refresh, additive.demand
+
+    @staticmethod
+    async def product(*arguments):
+        await Exchange({}, {})
+        return await additive.product(*arguments)
+
+    @staticmethod
+    def product_cost(*arguments):
+        return Cost(2, additive.product_cost(*arguments).words)
+
+
+@pytest.mark.parametrize("case", ["three factors", "multiply shared", "vertical X'y", "matmul owned"])
+def test_products_of_several_rounds(case: str) -> None:
+    raw = tables(3)
+    computation = mpc.computation(lambda data: CASES[case](Both(data)))
+    result = mpc.simulate(computation, raw, protocol=TwoRounds)
+    assert np.array_equal(result["result"], CASES[case](Both(raw=raw)))
+    once = mpc.simulate(computation, raw)
+    assert result.traffic.rounds == 2 * once.traffic.rounds - 1
+    assert result.traffic.bytes_sent == once.traffic.bytes_sent
 
 
 @pytest.mark.parametrize("parties", [2, 3])
