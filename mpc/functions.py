@@ -50,7 +50,7 @@ def stack(values: Sequence[Operand], axis: int = 0) -> Value:
 
 
 def reveal(value: Value, to: str | Sequence[str] = ()) -> Revealed:
-    """A result for named recipients: parties or analysts. Without `to`: the analyst who submits the script."""
+    """A result for named recipients: parties, or the analyst who submits the script. Without `to`: that analyst."""
     if not isinstance(value, Value):
         raise ScriptError(f"mpc.reveal takes a secret value, not {type(value).__name__}")
     names = (to,) if isinstance(to, str) else tuple(to) if isinstance(to, Sequence) else (None,)

@@ -291,4 +291,4 @@ def _secret(what: str, remedy: str) -> NoReturn:
 
 
 def _unsupported(what: str, remedy: str) -> NoReturn:
-    raise ScriptError(f"{what} does not exist yet", remedy)
+    raise ScriptError(f"not possible yet: {what}", remedy)

@@ -134,7 +134,7 @@ def _overflow(graph: Graph, step: int, type_: Type, losing: list[int], precision
         f"{where} could overflow: by the declared ranges it reaches ±{reach:.3g}, "
         f"which needs {type_.bits} bits{kept}; the ring has {RING_BITS}",
         f"Declare narrower ranges in the agreement, if the data allow it, for {', '.join(columns)}; "
-        "or divide by a public number earlier, or sum fewer rows.",
+        "or keep them in larger units (thousands), multiply fewer of them together, or sum fewer rows.",
     )
 
 

@@ -49,7 +49,7 @@ ERRORS = {
     "np.concatenate": (lambda d: np.concatenate([K, k(d)]), "numpy's `concatenate`"),
     "np.dot": (lambda d: np.dot(k(d), k(d)), "numpy's `dot`"),
     "list of values": (lambda d: k(d)[:2] * [k(d)[0], k(d)[1]], "numpy array"),
-    "less": (lambda d: k(d) < 3, "comparison of secret values does not exist"),
+    "less": (lambda d: k(d) < 3, "not possible yet: comparison of secret values"),
     "equal": (lambda d: k(d) == 3, "comparison"),
     "not equal": (lambda d: k(d) != k(d), "comparison"),
     "power": (lambda d: k(d) ** 3, r"powers other than 2.*x \* x \* x"),
