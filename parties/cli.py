@@ -70,6 +70,9 @@ def draft(
         path = directory / "agreement.toml"
         new = path.with_name(f"{path.name}.new")
         new.write_text(drafted(consortium, folders, purpose), encoding="utf-8")
+        if path.exists():
+            path.replace(path.with_name(f"{path.name}.before"))
+            print(f"the agreement so far is kept as {path}.before")
         new.replace(path)
         print(f"wrote {path}: let every owner check it; all nodes and the analyst need the same copy")
 
@@ -154,7 +157,7 @@ def run(script: Script, directory: Directory = Path(), analyst: As = "analyst", 
 @app.command()
 def simulate(
     script: Script,
-    data: Annotated[Path, typer.Option(help="A folder with <party>/<table>.csv or .parquet.")],
+    data: Annotated[Path, typer.Option(help="A folder with <party>/<table>.csv or .parquet, or a consortium's.")],
     as_json: AsJson = False,
 ) -> None:
     """Run a script with all parties inside this process. Protects nobody; for developing scripts."""
@@ -201,14 +204,10 @@ def _tables(data: Path) -> dict[str, dict[str, Path]]:
         raise BeaverError(f"there is no folder {data}", "Give the folder that holds one folder a party.")
     parties: dict[str, dict[str, Path]] = {}
     for folder in sorted(path for path in data.iterdir() if path.is_dir()):
-        tables: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix in (".csv", ".parquet"):
-                if path.stem in tables:
-                    raise BeaverError(f"{path} and {tables[path.stem].name} are the same table", "Remove one of them.")
-                tables[path.stem] = path
-        if tables:
-            parties[folder.name] = tables
+        held = folder / "data" if (folder / "party.toml").exists() else folder
+        files = sorted(path for path in held.glob("*") if path.suffix in (".csv", ".parquet"))
+        if files:
+            parties[folder.name] = {path.stem: path for path in files}
     return parties
 
 

@@ -41,7 +41,9 @@ class Dealer(Server):
                     counts[party] += 1
             for party, first in agreed.cursors.items():
                 if counts[party]:
-                    self.ledger.claim(plan.parties[party], first, counts[party], conversation.session.hex())
+                    name = plan.parties[party]
+                    key = self.consortium.member(name).verify_key
+                    self.ledger.claim(name, key, first, counts[party], conversation.session.hex())
             secrets = {i: derive(agreed.secrets[i], "material", agreed.cursors[i]) for i in counts}
             for party, batch in batches(schedule.demands()):
                 send_words(agreed.links, party, [deal(demand, label, secrets) for label, demand in batch])

@@ -29,6 +29,8 @@ class SessionProgress:
 
     def told(self, party: str, phase: str) -> None:
         """A party has reached a phase."""
+        if not self._lines:
+            self._progress.start()
         if party not in self._lines:
             self._lines[party] = self._progress.add_task(party, total=1)
         self._progress.update(
@@ -36,13 +38,13 @@ class SessionProgress:
         )
 
     def __enter__(self) -> SessionProgress:
-        self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._lines:
+            self._progress.stop()
 
 
 def show_result(result: Result) -> None:

@@ -77,13 +77,17 @@ class Ledger:
 
         return self._update(source, advance)
 
-    def claim(self, source: str, first: int, count: int, session: str) -> None:
-        """Note that `source`, who counts for itself, uses `count` numbers from `first`, in whatever order they come.
+    def claim(self, party: str, key: str, first: int, count: int, session: str) -> None:
+        """Note that a party, who counts for itself, uses `count` numbers from `first`, in whatever order they come.
+
+        It counts from 0 again with another `key`: a party whose state was lost goes on with new keys.
 
         Raises Fault STATE_ROLLED_BACK when one of them was used before: its state was restored from an old copy.
         """
         if count < 1 or not 0 <= first <= _LAST - count:
             raise ValueError("at least one, and at most 63 bits")
+
+        source = f"{party} {key}"
 
         def advance(position: int) -> int:
             # Reservations do not overlap, so of those that begin in time the last one reaches farthest.
@@ -94,9 +98,9 @@ class Ledger:
             if used and used[0] > first:
                 raise Fault(
                     "STATE_ROLLED_BACK",
-                    f"{source} wants to use material {first:,} to {first + count - 1:,} a second time.",
-                    f"The state folder of {source} is an old copy: restore the newest, or make new keys for {source}.",
-                    peer=source,
+                    f"{party} wants to use material {first:,} to {first + count - 1:,} a second time.",
+                    f"The state folder of {party} is an old copy: restore the newest, or make new keys for {party}.",
+                    peer=party,
                 )
             self._connection.execute("insert into reservation values (?, ?, ?, ?)", (source, first, count, session))
             return max(position, first + count)

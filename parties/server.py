@@ -133,6 +133,8 @@ class Server(ABC):
             self._relay(peer, session, message)
         elif message["kind"] == "ping":
             self.control.send(peer, {"kind": "pong", "name": self.name, "role": self.role, "version": VERSION})
+        elif peer.name not in self._analysts:
+            raise Fault("NOT_AN_ANALYST", f"{peer.name} may not ask about data", "Ask with an analyst's key.")
         else:
             try:
                 self._questions.put_nowait((peer, message))

@@ -60,7 +60,7 @@ def test_a_cursor_only_advances(path: Path) -> None:
 
 def test_a_cursor_never_overflows(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.claim("dealer", 2**63 - 6, 1, "s")
+    ledger.claim("dealer", "key", 2**63 - 6, 1, "s")
     assert ledger.reserve("dealer", 3, "s") == 2**63 - 5
     with pytest.raises(Fault) as caught:
         ledger.reserve("dealer", 3, "s")
@@ -68,23 +68,24 @@ def test_a_cursor_never_overflows(path: Path) -> None:
     assert ledger.reserve("dealer", 1, "s") == 2**63 - 2
     for first, count in ((2**63 - 1, 1), (-1, 1), (0, 0)):
         with pytest.raises(ValueError, match="63 bits"):
-            ledger.claim("dealer", first, count, "s")
+            ledger.claim("dealer", "key", first, count, "s")
 
 
 def test_claims_come_in_any_order_but_once(path: Path) -> None:
     ledger = Ledger(path)
     for first, count in ((10, 5), (0, 5), (15, 1), (5, 5), (100, 50)):
-        ledger.claim("north", first, count, "s")
-    ledger.claim("south", 0, 200, "s")
+        ledger.claim("north", "key", first, count, "s")
+    ledger.claim("south", "key", 0, 200, "s")
     ledger.close()
     ledger = Ledger(path)
     assert ledger.position("north") == 150
     for first, count in ((0, 1), (4, 1), (15, 1), (15, 5), (16, 85), (99, 2), (149, 9), (0, 1000), (110, 5)):
         with pytest.raises(Fault) as caught:
-            ledger.claim("north", first, count, "s")
+            ledger.claim("north", "key", first, count, "s")
         assert (caught.value.code, caught.value.report.peer) == ("STATE_ROLLED_BACK", "north")
     assert ledger.position("north") == 150
-    ledger.claim("north", 16, 84, "s")
+    ledger.claim("north", "key", 16, 84, "s")
+    ledger.claim("north", "new key", 0, 10, "s")
 
 
 def test_the_files_are_private(path: Path) -> None:
