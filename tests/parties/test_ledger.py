@@ -60,15 +60,15 @@ def test_a_cursor_only_advances(path: Path) -> None:
 
 def test_a_cursor_never_overflows(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.claim("dealer", "key", 2**63 - 6, 1, "s")
-    assert ledger.reserve("dealer", 3, "s") == 2**63 - 5
+    ledger.claim("north", "key", 2**63 - 6, 1, "s")
+    assert ledger.reserve("north key", 3, "s") == 2**63 - 5
     with pytest.raises(Fault) as caught:
-        ledger.reserve("dealer", 3, "s")
+        ledger.reserve("north key", 3, "s")
     assert caught.value.code == "MATERIAL_EXHAUSTED"
-    assert ledger.reserve("dealer", 1, "s") == 2**63 - 2
+    assert ledger.reserve("north key", 1, "s") == 2**63 - 2
     for first, count in ((2**63 - 1, 1), (-1, 1), (0, 0)):
         with pytest.raises(ValueError, match="63 bits"):
-            ledger.claim("dealer", "key", first, count, "s")
+            ledger.claim("north", "key", first, count, "s")
 
 
 def test_claims_come_in_any_order_but_once(path: Path) -> None:
@@ -78,12 +78,12 @@ def test_claims_come_in_any_order_but_once(path: Path) -> None:
     ledger.claim("south", "key", 0, 200, "s")
     ledger.close()
     ledger = Ledger(path)
-    assert ledger.position("north") == 150
+    assert ledger.position("north key") == 150
     for first, count in ((0, 1), (4, 1), (15, 1), (15, 5), (16, 85), (99, 2), (149, 9), (0, 1000), (110, 5)):
         with pytest.raises(Fault) as caught:
             ledger.claim("north", "key", first, count, "s")
         assert (caught.value.code, caught.value.report.peer) == ("STATE_ROLLED_BACK", "north")
-    assert ledger.position("north") == 150
+    assert ledger.position("north key") == 150
     ledger.claim("north", "key", 16, 84, "s")
     ledger.claim("north", "new key", 0, 10, "s")
 
@@ -137,13 +137,12 @@ def test_kill_at_any_moment(path: Path) -> None:
     for _ in range(8):
         process = run(code, path)
         assert process.stdout is not None
-        taken.append(int(process.stdout.readline()))
-        time.sleep(chance.uniform(0, 0.05))
+        taken += [int(process.stdout.readline()) for _ in range(chance.randrange(1, 15))]
+        time.sleep(chance.uniform(0, 0.005))
         process.kill()
         taken += [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
         process.wait()
         process.stdout.close()
-    assert len(taken) > 50
     assert taken == sorted(set(taken))
     ledger = Ledger(path)
     assert ledger.reserve("dealer", 1, "s") >= taken[-1] + 3
