@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def running(tables: Mapping[str, Mapping[str, tuple[int, str]]]) -> Iterator[Run
             role = "dealer" if name == "dealer" else "node"
             processes[name] = Launched(name, command(role, folder / name / "party.toml"), lambda line: None)
         for process in processes.values():
-            if why := process.wait_ready():
+            if why := process.wait_ready(threading.Event()):
                 raise RuntimeError(f"{process.name}: {why}")
         yield Running(folder, processes)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ def draft(
         new = path.with_name(f"{path.name}.new")
         new.write_text(drafted(consortium, folders, purpose), encoding="utf-8")
         if path.exists():
-            path.replace(path.with_name(f"{path.name}.before"))
+            shutil.copy2(path, path.with_name(f"{path.name}.before"))
             print(f"the agreement so far is kept as {path}.before")
         new.replace(path)
         print(f"wrote {path}: let every owner check it; all nodes and the analyst need the same copy")
@@ -208,6 +209,8 @@ def _tables(data: Path) -> dict[str, dict[str, Path]]:
         files = sorted(path for path in held.glob("*") if path.suffix in (".csv", ".parquet"))
         if files:
             parties[folder.name] = {path.stem: path for path in files}
+        if len(parties.get(folder.name, {})) < len(files):
+            raise BeaverError(f"{held} holds a table both as .csv and as .parquet", "Remove one of them.")
     return parties
 
 

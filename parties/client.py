@@ -160,7 +160,7 @@ class _Session:
         while len(gathered) < len(self._members):
             member, message = self._next()
             if message["kind"] == kind:
-                _, _, gathered[member] = wire.fields(message, **{"kind": str, "session": bytes, kind: type_})
+                (gathered[member],) = _fields(member, message, **{kind: type_})
             else:
                 self._handle(member, message)
         return gathered
@@ -179,15 +179,13 @@ class _Session:
     def _handle(self, member: str, message: Mapping[str, Any]) -> None:
         match message["kind"]:
             case "progress":
-                _, _, phase = wire.fields(message, kind=str, session=bytes, phase=str)
+                (phase,) = _fields(member, message, phase=str)
                 self._progress(member, phase)
             case "share":
-                _, _, name, start, words = wire.fields(
-                    message, kind=str, session=bytes, name=str, start=int, words=bytes
-                )
+                name, start, words = _fields(member, message, name=str, start=int, words=bytes)
                 self.shares[member].setdefault(name, {})[start] = words
             case "done":
-                wire.fields(message, **{"kind": str, "session": bytes, **_DONE})
+                _fields(member, message, **_DONE)
                 self.done[member] = message
                 self._progress(member, "done")
             case kind:
@@ -239,6 +237,14 @@ def _joined(pieces: Mapping[int, bytes], size: int, party: str) -> Array:
     if len(share) != 8 * size:
         raise Fault("RESULT_INCOMPLETE", f"{party} sent {len(share)} of {8 * size} bytes of a result", peer=party)
     return np.frombuffer(share, "<u8")
+
+
+def _fields(member: str, message: Mapping[str, Any], **types: type) -> tuple[Any, ...]:
+    """The named fields of a session's message. Raises Fault WIRE_MALFORMED naming the member who sent it."""
+    try:
+        return wire.fields(message, kind=str, session=bytes, **types)[2:]
+    except Fault as fault:
+        raise Fault(fault.code, f"{member}: {fault.message}", fault.remedy, peer=member) from None
 
 
 def _raise_fault(message: Mapping[str, Any], member: str) -> None:

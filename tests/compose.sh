@@ -1,38 +1,65 @@
 #!/usr/bin/env bash
-# The demo consortium in real containers: image, health, a script from the host, one party down and up again.
-# Needs a running docker, and either `docker compose` or `docker-compose`. Uses (and removes) ./.compose.
+# The demo consortium in real containers, then one that `beaver init` makes: the image, health, scripts from the host,
+# services down and up again. Needs a running Docker, and either `docker compose` or `docker-compose`. Removes what it
+# makes: image, containers, networks, ./.compose.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-PATH=$PWD/.venv/bin:$PATH
-export BEAVER_UID=${BEAVER_UID:-$(id -u)} BEAVER_GID=${BEAVER_GID:-$(id -g)}
-export COMPOSE_PROJECT_NAME=beaver-compose-test
-services=(north south west dealer)
-script=examples/visits/visits.py
-output=$(mktemp -d)
-
-if docker compose version >/dev/null 2>&1; then compose() { docker compose "$@"; }; else compose() { docker-compose "$@"; }; fi
-
-say() { printf '\n== %s\n' "$*"; }
 
 fail() {
   printf 'FAILED: %s\n' "$*" >&2
   exit 1
 }
 
+command -v docker >/dev/null || fail "Docker is not installed: this test needs it, make test does not"
+docker version >/dev/null 2>&1 || fail "Docker does not answer: start the engine, and be allowed to use it (docker version says why)"
+if docker compose version >/dev/null 2>&1; then
+  compose() { docker compose "$@"; }
+elif command -v docker-compose >/dev/null; then
+  compose() { docker-compose "$@"; }
+else
+  fail "neither 'docker compose' nor 'docker-compose' is installed"
+fi
+[[ ! -e .compose ]] || fail ".compose exists: 'docker compose down' and remove it first, this test makes its own"
+
+PATH=$PWD/.venv/bin:$PATH
+export BEAVER_IMAGE=beaver-compose-test
+# The services run as who runs this test; root would prove little, so then as the default user.
+if (($(id -u) != 0)); then export BEAVER_UID=$(id -u) BEAVER_GID=$(id -g); fi
+output=$(mktemp -d)
+drafted=$output/drafted
+
+say() { printf '\n== %s\n' "$*"; }
+
+# use PROJECT FILE SERVICE...: which consortium the functions below speak of
+use() {
+  export COMPOSE_PROJECT_NAME=beaver-compose-test-$1 COMPOSE_FILE=$2
+  shift 2
+  services=("$@")
+}
+
+demo() { use demo "$PWD/docker-compose.yml" north south west dealer; }
+
+init() { use init "$drafted/docker-compose.yml" clinic lab registry dealer; }
+
+down() { if [[ -e $COMPOSE_FILE ]]; then compose down --timeout 5 2>"$output/down" || cat "$output/down" >&2; fi; }
+
 finish() {
   local status=$?
-  ((status == 0)) || compose logs --no-color --tail=40 || true
-  compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+  trap - EXIT
+  if ((status)); then compose logs --no-color --tail=40 || true; fi
+  for consortium in demo init; do "$consortium" && down; done
+  docker image rm --force "$BEAVER_IMAGE" >/dev/null 2>&1 || true
   rm -rf "$output" .compose
   exit "$status"
 }
 
+container() { compose ps -q "$1"; }
+
 wait_healthy() {
   local service state
   for service in "$@"; do
-    for _ in $(seq 120); do
-      state=$(docker inspect --format '{{.State.Health.Status}}' "$(compose ps -q "$service")")
+    for _ in {1..120}; do
+      state=$(docker inspect --format '{{.State.Health.Status}}' "$(container "$service")")
       [[ $state == healthy ]] && continue 2
       sleep 0.5
     done
@@ -40,50 +67,130 @@ wait_healthy() {
   done
 }
 
-run_and_compare() {
-  beaver run "$script" -C .compose --json >"$output/result.json"
+run_visits() {
+  beaver run examples/visits/visits.py -C .compose --json >"$output/result.json"
   python examples/compare.py visits <"$output/result.json"
 }
 
-[[ -e .compose ]] && fail ".compose exists: 'docker compose down' and remove it first, this test makes its own"
-trap finish EXIT
+run_products() {
+  beaver run tests/compose_products.py -C .compose --json >"$output/result.json"
+  PYTHONPATH=examples python - "$output/result.json" <<'PY'
+import json, runpy, sys
+from pathlib import Path
+import compare
+from rich.console import Console
 
-say "the image is built and holds no key, no data, no consortium"
+expected = runpy.run_path("tests/compose_products.py")["pooled"](compare.read(Path("examples/visits/data")))
+answer = json.loads(Path(sys.argv[1]).read_text())
+assert compare.show(Console(), answer["result"], expected), "joint and pooled numbers differ"
+assert min(answer["traffic"]["bytes_sent"].values()) > 8 * 5000, "the nodes exchanged no columns"
+PY
+}
+
+# fails_naming SERVICE: a run fails at once, with a coded error that names the service
+fails_naming() {
+  if timeout 20 beaver run tests/compose_products.py -C .compose >"$output/error" 2>&1; then fail "the run succeeded without $1"; fi
+  cat "$output/error"
+  grep -q "$1" "$output/error" || fail "the error does not name $1"
+  grep -Eq '\[[A-Z][A-Z_]+\]' "$output/error" || fail "the error has no code"
+  if grep -q Traceback "$output/error"; then fail "the error is a traceback"; fi
+}
+
+# Lines of JSON with known fields, and none of the numbers of the last result.
+check_logs() {
+  local service
+  mkdir -p "$output/logs"
+  for service in "${services[@]}"; do docker logs "$(container "$service")" >"$output/logs/$service" 2>&1; done
+  python - "$output" <<'PY'
+import json, sys
+from pathlib import Path
+import numpy as np
+from parties.log import FIELDS
+
+result = json.loads(Path(sys.argv[1], "result.json").read_text())["result"]
+numbers = {text for value in result.values() for number in np.ravel(value).tolist() if len(text := str(number)) > 6}
+assert numbers
+for log in Path(sys.argv[1], "logs").iterdir():
+    lines = log.read_text().splitlines()
+    for line in lines:
+        event = json.loads(line)
+        assert event["party"] == log.name and set(event) <= FIELDS | {"at", "party", "event"}, line
+        assert not any(number in line for number in numbers), f"{log.name} logs a value"
+    assert any('"session_done"' in line for line in lines), f"{log.name} logged no session"
+PY
+}
+
+check_isolation() {
+  local service id
+  for service in "${services[@]}"; do
+    id=$(container "$service")
+    [[ $(docker exec "$id" stat -c %u /proc/1) == "${BEAVER_UID:-1000}" ]] || fail "$service runs as another user than asked"
+    [[ $(docker exec "$id" find /consortium -name '*.key') == "/consortium/$service/identity.key" ]] ||
+      fail "$service does not see exactly its own key"
+  done
+}
+
+trap finish EXIT
+demo
+
+say "the image is built; no layer of it holds a key, data, a consortium"
 compose build --quiet setup
-container=$(docker create beaver-mpc)
-docker export "$container" | tar -t >"$output/files"
-docker rm "$container" >/dev/null
+mkdir "$output/image"
+docker save "$BEAVER_IMAGE" | tar -x -C "$output/image"
+find "$output/image" -type f | while read -r layer; do
+  tar -tf "$layer" >>"$output/files" 2>/dev/null || continue
+  if (($(tar -xOf "$layer" | LC_ALL=C grep -acE 'signing_key = "[0-9a-f]{64}"'))); then fail "the image holds a secret key"; fi
+done
 grep -q 'parties/node.py$' "$output/files" || fail "the image does not hold the package"
-if grep -E '\.key$|(consortium|party|agreement)\.toml$|/visits\.csv$|^(consortium|build)/.' "$output/files"; then
+if grep -E '\.key$|(consortium|party|agreement)\.toml$|/(visits|measurements|slides|diagnoses)\.csv$|^consortium/.' "$output/files"; then
   fail "these do not belong in the image"
 fi
+rm -r "$output/image"
 
-say "all services come up and are healthy"
+say "all services come up, are healthy, are not root, and see their own keys alone"
 compose up -d
 wait_healthy "${services[@]}"
+((${BEAVER_UID:-1000})) || fail "the services would run as root"
+check_isolation
 
-say "a script runs from the host"
-run_and_compare
+say "scripts run from the host: sums, then products of columns of different owners"
+run_visits
+run_products
 
-say "with west stopped, a coded error names it"
-compose stop --timeout 5 west
-if timeout 60 beaver run "$script" -C .compose >"$output/error.txt" 2>&1; then fail "the run succeeded without west"; fi
-cat "$output/error.txt"
-grep -q west "$output/error.txt" || fail "the error does not name west"
-grep -Eq '\[[A-Z][A-Z_]+\]' "$output/error.txt" || fail "the error has no code"
-if grep -q Traceback "$output/error.txt"; then fail "the error is a traceback"; fi
+for service in west dealer; do
+  say "with $service stopped, a coded error names it; started again, it serves"
+  compose stop --timeout 5 "$service"
+  fails_naming "$service"
+  compose start "$service"
+  wait_healthy "$service"
+  run_products
+done
 
-say "west, started again, serves the next session"
-compose start west
-wait_healthy west
-run_and_compare
+say "all restarted, they serve on, and the logs are lines of JSON without a value"
+compose restart --timeout 5
+wait_healthy "${services[@]}"
+run_products
+check_logs
 
-say "stopped and started as a whole, the same consortium serves on"
-compose down --timeout 5
+say "taken down and brought up as a whole, it is the same consortium"
+down
 before=$(sha256sum .compose/consortium.toml)
 compose up -d
 wait_healthy "${services[@]}"
 [[ $(sha256sum .compose/consortium.toml) == "$before" ]] || fail "setup made a new consortium over the first"
-run_and_compare
+run_visits
+down
+
+say "a consortium of beaver init, with an agreement that beaver drafted"
+beaver init "$drafted" --parties clinic,lab,registry --port 7800 >/dev/null
+for party in clinic lab registry; do cp "examples/biopsies/data/$party/"*.csv "$drafted/$party/data"; done
+beaver agreement draft -C "$drafted"
+init
+compose up -d
+wait_healthy "${services[@]}"
+if (($(id -u) != 0)); then check_isolation; fi
+beaver run examples/biopsies/biopsies.py -C "$drafted" --json >"$output/result.json"
+python examples/compare.py biopsies <"$output/result.json"
+check_logs
 
 say "passed"

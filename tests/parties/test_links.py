@@ -413,6 +413,17 @@ def test_stopping_the_process_ends_its_sessions() -> None:
     assert seen == ["NODE_STOPPED"]
 
 
+def test_stopping_does_not_wait_for_a_session_that_looks_away() -> None:
+    endpoint = DataEndpoint("127.0.0.1:0")
+    links = links_to(endpoint, 0, {1: endpoint.address}, SESSION, 30.0)
+    links.send(1, [words(1)])
+    start = time.monotonic()
+    endpoint.close(within_s=0.1)
+    assert time.monotonic() - start < 2
+    links.close()
+    assert fault_in(lambda: links.send(1, [words(1)])).code == "NODE_STOPPED"
+
+
 def test_many_sessions_at_once(endpoints: list[DataEndpoint]) -> None:
     sessions = [link(endpoints, session=bytes([i]) * 16, n=3) for i in range(12)]
     wrong: list[object] = []
@@ -458,6 +469,31 @@ def test_200_sessions_leave_no_descriptor_behind(endpoints: list[DataEndpoint]) 
         time.sleep(0.05)
     assert len(os.listdir("/proc/self/fd")) <= before
     assert threading.active_count() < 20
+
+
+def test_too_few_descriptors_refuse_a_session_and_harm_no_other() -> None:
+    script = """
+import resource, time
+from link_peer import links_to
+from parties.errors import Fault
+from parties.links import DataEndpoint
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+endpoint = DataEndpoint("127.0.0.1:0")
+sessions = []
+try:
+    for i in range(40):
+        sessions.append(links_to(endpoint, 0, {1: endpoint.address, 2: endpoint.address}, bytes([i]) * 16, 9.0))
+except Fault as fault:
+    print(fault.code)
+for links in sessions:
+    links.close()
+time.sleep(1)
+links_to(endpoint, 0, {1: endpoint.address}, bytes(16), 9.0).close()
+endpoint.close()
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "LINKS_UNAVAILABLE\n", "")
 
 
 def test_two_processes_exchange(parties: Callable[..., list[Process]]) -> None:
