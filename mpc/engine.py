@@ -66,7 +66,7 @@ class Engine:
                 if i in self._schedule.products:
                     products.append(self._schedule.products[i])
                 elif step.op == "reveal":
-                    reveals.append(Task(self._reveal(i, step, outcome)))
+                    reveals.append(Task(self._reveal(i, step, outcome), self._plan.types[i].size))
                 else:
                     self._local(i, step)
                     self._forget(i)

@@ -27,7 +27,7 @@ from protocols.party import Party
 from protocols.prg import derive
 from protocols.ring import Array
 
-__all__ = ["Node"]
+__all__ = ["Node", "drive"]
 
 _SHARE_WORDS = 1 << 22
 
@@ -90,7 +90,7 @@ class Node(Server):
 
             conversation.phase = "online"
             online_from = time.perf_counter()
-            outcome, words = _drive(Engine(schedule, party, inputs), agreed.links)
+            outcome, words = drive(Engine(schedule, party, inputs), agreed.links)
             done = time.perf_counter()
         conversation.phase = "result"
         if outcome.revealed:
@@ -137,7 +137,7 @@ def _all_ready(links: Links, others: Sequence[int]) -> None:
         links.receive(peer, 0)
 
 
-def _drive(engine: Engine, links: Links) -> tuple[Outcome, int]:
+def drive(engine: Engine, links: Links) -> tuple[Outcome, int]:
     """Run the engine over the links; its outcome, and the words sent."""
     words = 0
 

@@ -16,7 +16,7 @@ __all__ = ["BLOCK_WORDS", "Block", "Product", "Shape"]
 Shape = tuple[int, ...]
 
 BLOCK_WORDS = 1 << 18
-"""Words of one operand in one block: 1 MiB, which stays in a core's cache."""
+"""Words of one operand in one block: 2 MiB, which stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Block:
 
     @property
     def words(self) -> int:
-        """The larger of what the two operands hold: the block's weight in a round."""
-        return max(_size(self.x_shape), _size(self.y_shape), 1)
+        """What the two operands hold together: the block's weight in a round."""
+        return _size(self.x_shape) + _size(self.y_shape)
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,16 @@ import numpy as np
 
 from protocols.ring import Array
 
-__all__ = ["CHUNK_WORDS", "FRAME_WORDS", "Exchange", "Need", "Send", "Task", "gather", "run_round"]
+__all__ = ["CHUNK_WORDS", "FRAME_WORDS", "IN_FLIGHT_WORDS", "Exchange", "Need", "Send", "Task", "gather", "run_round"]
 
 CHUNK_WORDS = 1 << 18
-"""Tasks of at least this much weight together leave as one message a peer: 1 MiB of words."""
+"""Tasks of at least this much weight together leave as one message a peer: 2 MiB of words."""
 
 FRAME_WORDS = 1 << 19
 """No message is longer; one longer chunk (a large matrix) leaves as several messages."""
 
-_CHUNKS_AHEAD = 4
+IN_FLIGHT_WORDS = 3 << 19
+"""A party sends at most so many words, 12 MiB, to a peer before it receives; links give at least this much credit."""
 
 T = TypeVar("T")
 
@@ -56,7 +57,10 @@ class Exchange:
 
 
 class Task(Generic[T]):
-    """A protocol coroutine between two rounds. `weight` is in words and the same at every party."""
+    """A protocol coroutine between two rounds.
+
+    `weight`: the same at every party, and at least the words that any of them sends to another in one round.
+    """
 
     __slots__ = ("_coroutine", "_done", "exchanges", "weight")
 
@@ -107,68 +111,113 @@ class gather(Awaitable[tuple[T, ...]]):  # noqa: N801 - reads like asyncio's fun
 def run_round(tasks: Iterable[Task[Any]], send: Send) -> Generator[Need, Array, bool]:
     """Advance every task by one exchange. Yields what it waits for, is sent that message; returns whether any was due.
 
-    `tasks` may make its tasks lazily: each is started just before its first message leaves.
+    `tasks` may make its tasks lazily: each is started just before its first message leaves. At most IN_FLIGHT_WORDS are
+    sent to a peer beyond what was received of the chunks before, so that links with that much credit never stand still.
     """
     active = False
-    in_flight: deque[list[Task[Any]]] = deque()
-    for chunk in _chunks(tasks):
+    in_flight: deque[tuple[int, list[Task[Any]]]] = deque()
+    ahead = 0
+    for weight, chunk in _chunks(tasks):
+        while in_flight and ahead + weight > IN_FLIGHT_WORDS:
+            received_weight, oldest = in_flight.popleft()
+            ahead -= received_weight
+            yield from _receive(oldest)
         for task in chunk:
             if task.exchanges is None:
                 task.advance()
         waiting = [task for task in chunk if task.exchanges]
-        if not waiting:
-            continue
-        active = True
-        _send_chunk(waiting, send)
-        in_flight.append(waiting)
-        if len(in_flight) > _CHUNKS_AHEAD:
-            yield from _receive_chunk(in_flight.popleft())
+        active |= bool(waiting)
+        if weight > IN_FLIGHT_WORDS:
+            yield from _swap(waiting, send)
+        else:
+            for peer, message in _outgoing(waiting).items():
+                for frame in _frames(message):
+                    send(peer, frame)
+            in_flight.append((weight, waiting))
+            ahead += weight
     while in_flight:
-        yield from _receive_chunk(in_flight.popleft())
+        yield from _receive(in_flight.popleft()[1])
     return active
 
 
-def _chunks(tasks: Iterable[Task[Any]]) -> Iterator[list[Task[Any]]]:
+def _chunks(tasks: Iterable[Task[Any]]) -> Iterator[tuple[int, list[Task[Any]]]]:
     chunk: list[Task[Any]] = []
     weight = 0
     for task in tasks:
         chunk.append(task)
         weight += task.weight
         if weight >= CHUNK_WORDS:
-            yield chunk
+            yield weight, chunk
             chunk, weight = [], 0
     if chunk:
-        yield chunk
+        yield weight, chunk
 
 
-def _send_chunk(chunk: list[Task[Any]], send: Send) -> None:
+def _outgoing(chunk: list[Task[Any]]) -> dict[int, list[Array]]:
+    """What a chunk's tasks send: peer -> arrays, in the tasks' order."""
     parts: dict[int, list[Array]] = {}
     for task in chunk:
         for exchange in task.exchanges or ():
             for peer, words in exchange.sends.items():
-                parts.setdefault(peer, []).extend(words)
+                if words:
+                    parts.setdefault(peer, []).extend(words)
             exchange.sends = {}
-    for peer in sorted(parts):
-        message = parts[peer]
-        total = sum(words.size for words in message)
-        if total <= FRAME_WORDS:
-            if total:
-                send(peer, message)
-        else:
-            whole = np.concatenate(message) if len(message) > 1 else message[0]
-            for start in range(0, whole.size, FRAME_WORDS):
-                send(peer, [whole[start : start + FRAME_WORDS]])
+    return dict(sorted(parts.items()))
 
 
-def _receive_chunk(chunk: list[Task[Any]]) -> Generator[Need, Array, None]:
+def _incoming(chunk: list[Task[Any]]) -> dict[int, int]:
+    """What a chunk's tasks expect: peer -> words."""
     expected: dict[int, int] = {}
     for task in chunk:
         for exchange in task.exchanges or ():
             for peer, count in exchange.expects.items():
                 expected[peer] = expected.get(peer, 0) + count
+    return dict(sorted(expected.items()))
+
+
+def _frames(message: list[Array]) -> list[list[Array]]:
+    """A message as what links carry: itself, or pieces of FRAME_WORDS."""
+    if sum(words.size for words in message) <= FRAME_WORDS:
+        return [message]
+    whole = np.concatenate(message) if len(message) > 1 else message[0]
+    return [[whole[start : start + FRAME_WORDS]] for start in range(0, whole.size, FRAME_WORDS)]
+
+
+def _lengths(count: int) -> list[int]:
+    """The lengths of the frames that carry so many words."""
+    return [min(FRAME_WORDS, count - start) for start in range(0, count, FRAME_WORDS)]
+
+
+def _receive(chunk: list[Task[Any]]) -> Generator[Need, Array, None]:
     arrived: dict[int, Array] = {}
-    for peer in sorted(expected):
-        arrived[peer] = yield from _receive_words(peer, expected[peer])
+    for peer, count in _incoming(chunk).items():
+        frames: list[Array] = []
+        for length in _lengths(count):
+            frames.append((yield peer, length))
+        arrived[peer] = frames[0] if len(frames) == 1 else np.concatenate(frames)
+    _deliver(chunk, arrived)
+
+
+def _swap(chunk: list[Task[Any]], send: Send) -> Generator[Need, Array, None]:
+    """Exchange a chunk that is too large to be sent at once: frame by frame, receiving one behind sending."""
+    frames = {peer: _frames(message) for peer, message in _outgoing(chunk).items()}
+    expected = _incoming(chunk)
+    lengths = {peer: _lengths(count) for peer, count in expected.items()}
+    arrived = {peer: np.empty(count, np.uint64) for peer, count in expected.items()}
+    steps = max([*map(len, frames.values()), *map(len, lengths.values())], default=0)
+    for number in range(steps + 1):
+        for peer, message in frames.items():
+            if number < len(message):
+                send(peer, message[number])
+        for peer, due in lengths.items():
+            if 0 < number <= len(due):
+                start = (number - 1) * FRAME_WORDS
+                arrived[peer][start : start + due[number - 1]] = yield peer, due[number - 1]
+    _deliver(chunk, arrived)
+
+
+def _deliver(chunk: list[Task[Any]], arrived: Mapping[int, Array]) -> None:
+    """Hand every task what came for it, and let it go on."""
     offset = dict.fromkeys(arrived, 0)
     for task in chunk:
         for exchange in task.exchanges or ():
@@ -176,13 +225,3 @@ def _receive_chunk(chunk: list[Task[Any]]) -> Generator[Need, Array, None]:
                 exchange.received[peer] = arrived[peer][offset[peer] : offset[peer] + count]
                 offset[peer] += count
         task.advance()
-
-
-def _receive_words(peer: int, count: int) -> Generator[Need, Array, Array]:
-    if count <= FRAME_WORDS:
-        return (yield peer, count)
-    whole = np.empty(count, np.uint64)
-    for start in range(0, count, FRAME_WORDS):
-        stop = min(start + FRAME_WORDS, count)
-        whole[start:stop] = yield peer, stop - start
-    return whole

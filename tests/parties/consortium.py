@@ -1,9 +1,8 @@
-"""A consortium for the tests: real folders, keys, processes and sockets; and an analyst who speaks by hand."""
+"""A consortium for the tests: real folders, keys, processes and sockets."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -22,10 +21,8 @@ import pytest
 
 from mpc.computation import Computation
 from mpc.result import Result
-from parties.agreement import Agreement
 from parties.client import Analyst
 from parties.config import Consortium, PartyConfig
-from parties.control import ControlClient
 from parties.draft import draft
 from parties.errors import Fault
 from parties.identity import Identity
@@ -175,6 +172,7 @@ class Running:
 
     def launch(self, member: str, **options: Any) -> subprocess.Popen[bytes]:
         """Start one process. What it writes goes to a file of its own."""
+        assert member not in self.processes or self.processes[member].poll() is not None, f"{member} runs already"
         number = sum(name == member for name, *_ in (path.name.split(".") for path in self.folder.glob("*.log")))
         self._logs[member] = self.folder / f"{member}.{number}.log"
         with self._logs[member].open("wb") as log:
@@ -257,52 +255,3 @@ class Running:
         with (self.folder / "consortium.toml").open("a") as file:
             file.write(f'\n[[analyst]]\nname = "{name}"\nverify_key = "{identity.verify_key}"\n')
             file.write(f'transport_key = "{identity.transport_key}"\n')
-
-
-class Hand:
-    """A member who speaks the control protocol by hand, as hostile as the test wants."""
-
-    def __init__(self, running: Running, name: str = "analyst") -> None:
-        config = PartyConfig.load(running.folder / name / "party.toml")
-        self.consortium = Consortium.load(config.consortium)
-        self.agreement = Agreement.load(config.agreement, self.consortium)
-        reach = {each.name: (each.address, each.transport_key) for each in self.consortium.processes}
-        self.client = ControlClient(Identity.load(config.key), reach)
-        self.session = os.urandom(16)
-        self.seen: dict[str, list[dict[str, Any]]] = {name: [] for name in reach}
-
-    def __enter__(self) -> Hand:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
-
-    def tell(self, member: str, kind: str, **content: object) -> None:
-        """Send a message of this session."""
-        self.client.send(member, {"kind": kind, "session": self.session, **content})
-
-    def submit(self, plan: bytes, *members: str) -> None:
-        """Submit a plan to some members."""
-        for member in members:
-            self.tell(member, "submit", plan=plan)
-
-    def hear(self, member: str, *kinds: str, within_s: float = 10.0) -> dict[str, Any]:
-        """The next message of one of these kinds from the member; others are kept in `seen`."""
-        until = time.monotonic() + within_s
-        while True:
-            for i, message in enumerate(self.seen[member]):
-                if message["kind"] in kinds:
-                    return self.seen[member].pop(i)
-            assert time.monotonic() < until, (member, kinds, self.seen)
-            name, message = self.client.receive(until - time.monotonic())
-            self.seen[name].append(message)
-
-    def fault(self, member: str) -> dict[str, Any]:
-        """The report of the fault that the member answers with."""
-        report: dict[str, Any] = self.hear(member, "fault")["report"]
-        assert report["party"] == member
-        return report
-
-    def hellos(self, *members: str) -> list[dict[str, Any]]:
-        """What these members say of themselves."""
-        return [self.hear(member, "hello")["hello"] for member in members]

@@ -16,7 +16,8 @@ from parties.errors import Fault, FaultReport
 from parties.identity import Identity
 
 sys.path.insert(0, str(Path(__file__).parent))
-from consortium import TABLES, Hand, Running, refused, total
+from consortium import TABLES, Running, refused, total
+from hand import Hand
 
 Message = dict[str, Any]
 Answer = Callable[[Message], list[Message]]

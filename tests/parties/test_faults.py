@@ -26,13 +26,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from consortium import (
     PARTIES,
     TOTAL,
-    Hand,
     Running,
     eventually,
     exposure,
     refused,
     total,
 )
+from hand import Hand
 
 WITHIN_S = 10.0
 LONG = 5_000_000

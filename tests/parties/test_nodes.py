@@ -27,13 +27,13 @@ from consortium import (
     EXPOSURE,
     TABLES,
     TOTAL,
-    Hand,
     Running,
     eventually,
     exposure,
     refused,
     total,
 )
+from hand import Hand
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from parties.identity import Identity
 from parties.session import Ephemeral, Hello
 
 sys.path.insert(0, str(Path(__file__).parent))
-from consortium import PARTIES, TOTAL, Hand, Running, refused, total
+from consortium import PARTIES, TOTAL, Running, refused, total
+from hand import Hand
 
 
 @pytest.fixture(scope="module")

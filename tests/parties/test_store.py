@@ -20,13 +20,13 @@ from consortium import (
     PARTIES,
     TABLES,
     TOTAL,
-    Hand,
     Running,
     exposure,
     refused,
     total,
     write_csv,
 )
+from hand import Hand
 
 PLANTED = 88_776_655
 """A value that must appear nowhere."""

@@ -125,7 +125,7 @@ def test_long_arrays_leave_in_chunks_with_few_in_flight() -> None:
     log, done = drive(2, lambda me: [(Task(block(me, number), weight=CHUNK_WORDS) for number in range(blocks))])
     assert log.count((0, 1, CHUNK_WORDS)) == log.count((1, 0, CHUNK_WORDS)) == blocks == len(log) // 2
     assert done == {0: 1, 1: 1}
-    assert most <= rounds._CHUNKS_AHEAD + 1
+    assert most <= rounds.IN_FLIGHT_WORDS // CHUNK_WORDS
     assert not alive
 
 
