@@ -16,7 +16,7 @@ from mpc.operations import Params
 from mpc.plan import MAX_STEPS, Step
 from mpc.types import Type
 
-__all__ = ["PACKAGE", "Trace", "public_array"]
+__all__ = ["PACKAGE", "Trace", "public_array", "whole"]
 
 PACKAGE = str(Path(__file__).parent) + os.sep
 """Where this package's files lie; what lies elsewhere is a script."""
@@ -83,11 +83,12 @@ def constant_params(array: NDArray[np.int64] | NDArray[np.float64], scale: int |
     if array.dtype == np.int64:
         return {"shape": list(array.shape), "kind": "integer", "data": array.astype("<i8").tobytes(), "scale": 0}
     if scale is None:
-        scale = next((s for s in (0, 1, 2, 4, 8, 16, 32) if _whole(array, s)), 52)
+        scale = next((s for s in (0, 1, 2, 4, 8, 16, 32) if whole(array, s)), 52)
     return {"shape": list(array.shape), "kind": "real", "data": array.astype("<f8").tobytes(), "scale": scale}
 
 
-def _whole(values: NDArray[Any], scale: int) -> bool:
+def whole(values: NDArray[Any], scale: int) -> bool:
+    """Whether all values are whole numbers when multiplied by 2^scale."""
     with np.errstate(over="ignore"):
         scaled = np.ldexp(values, scale)
     return bool(np.all(np.isfinite(scaled)) and np.all(scaled == np.rint(scaled)))

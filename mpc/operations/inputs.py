@@ -16,7 +16,7 @@ from protocols.ring import Array
 
 __all__ = ["MAX_SCALE", "ColumnInput", "Constant", "RowCount", "constant_values"]
 
-MAX_SCALE = 64
+MAX_SCALE = 512
 
 
 class ColumnInput(Input):

@@ -11,13 +11,14 @@ from mpc.operations.inputs import MAX_SCALE, constant_values
 from mpc.passes.graph import Graph, Output, copy_step
 from mpc.passes.prune import prune
 from mpc.plan import Step
-from mpc.trace import Trace
+from mpc.trace import Trace, whole
 from mpc.types import PUBLIC, RING_BITS, SHARED, Type
 
 __all__ = ["choose_scales"]
 
 _MOST_BITS = 52
-_LEAST_RESOLUTION = 40
+_SMALLEST = _MOST_BITS - MAX_SCALE
+"""The binary exponent of the smallest range that can still have all its bits."""
 
 
 def choose_scales(graph: Graph, precision: int) -> Graph:
@@ -69,8 +70,7 @@ def _settle(graph: Graph, precision: int) -> Graph:
     steps = list(graph.trace.steps)
     reals = {i for i, step in enumerate(steps) if step.op in ("column", "constant") and step.params["kind"] == "real"}
     magnitude = {i: _magnitude(steps[i]) for i in reals}
-    exact = {i: steps[i].params["scale"] for i in reals if steps[i].op == "constant"}
-    bits = {i: min(_MOST_BITS, magnitude[i] + min(MAX_SCALE, exact.get(i, MAX_SCALE))) for i in reals}
+    bits = {i: min(_MOST_BITS, magnitude[i] + _exact_scale(steps[i])) for i in reals}
     feeds = _feeds(steps, reals)
     while True:
         for i in reals:
@@ -94,7 +94,17 @@ def _magnitude(step: Step) -> int:
     else:
         values = constant_values(step.params)
         largest = float(abs(values).max()) if values.size else 0.0
-    return max(-_LEAST_RESOLUTION, math.frexp(largest)[1]) if largest else 0
+    exponent = math.frexp(largest)[1] if largest else 0
+    if exponent < _SMALLEST:
+        raise PlanError(f"values of at most {largest:g} are too small to compute with", "Use smaller units.")
+    return exponent
+
+
+def _exact_scale(step: Step) -> int:
+    """The scale that holds a constant exactly, if it was found when it was recorded; else the largest there is."""
+    if step.op == "constant" and whole(constant_values(step.params), step.params["scale"]):
+        return int(step.params["scale"])
+    return MAX_SCALE
 
 
 def _feeds(steps: list[Step], reals: set[int]) -> list[frozenset[int]]:

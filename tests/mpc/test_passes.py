@@ -229,3 +229,30 @@ def test_ranges_contain_every_value(program, end: int, seed: int) -> None:
     type_ = plan.types[reveal]
     for value in np.asarray(follow(drawn, program, end, Numpy), object).reshape(-1):
         assert type_.low <= value * type_.domain.denominator <= type_.high
+
+
+@pytest.mark.parametrize("factor", [1e-14, 1e-16, 1e-20])
+def test_a_small_factor_keeps_its_bits_or_is_refused(factor: float) -> None:
+    large = {"ada": {"t": {"x": np.full(20, 5 * 10**15)}}, "bob": {"t": {"x": np.full(20, 3)}}}
+    scaled = mpc.computation(lambda data: data.table("t")["x"].sum() * factor)
+    with pytest.raises(mpc.PlanError, match="could overflow"):
+        mpc.simulate(scaled, large)
+    small = {"ada": {"t": {"x": np.full(20, 2)}}, "bob": {"t": {"x": np.full(20, 3)}}}
+    assert mpc.simulate(scaled, small)["result"] == pytest.approx(100 * factor, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-20, 3e-100, 1e30])
+def test_columns_of_any_size_keep_their_bits(size: float) -> None:
+    data = {name: {"t": {"x": size * np.array([0.25, 0.5, 1.0])}} for name in ("ada", "bob")}
+    if size > 2**63:
+        with pytest.raises(mpc.PlanError, match="could overflow"):
+            mpc.simulate(mpc.computation(lambda data: data.table("t")["x"].sum()), data)
+        return
+    result = mpc.simulate(mpc.computation(lambda data: data.table("t")["x"].sum()), data)
+    assert result["result"] == pytest.approx(3.5 * size, rel=1e-12)
+
+
+def test_a_range_too_small_for_any_scale_is_refused() -> None:
+    data = {name: {"t": {"x": np.array([1e-200, 2e-200])}} for name in ("ada", "bob")}
+    with pytest.raises(mpc.PlanError, match="too small"):
+        mpc.simulate(mpc.computation(lambda data: data.table("t")["x"].sum()), data)
