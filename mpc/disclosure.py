@@ -29,7 +29,7 @@ from mpc.types import Shape
 
 __all__ = ["cohorts"]
 
-_MOST_POSITIONS = 1 << 26
+_MOST_POSITIONS = 1 << 24
 """Positions and rows that are looked at one by one, in a whole plan."""
 
 _Table = tuple[str, str]
@@ -218,7 +218,7 @@ class _Judge:
             known = self.summed(known, [axis for axis, n in enumerate(shape) if n == 1])
             axes = iter(known.axes)
             return _Known(tuple(_Axis() if n == 1 else next(axes) for n in into), known.summed)
-        if all(axis == _Axis() for axis in known.axes):
+        if not any(axis.rows for axis in known.axes) and all(axis.alike is None for axis in known.axes):
             return _Known((_Axis(),) * len(into), known.summed)
         apart = [_Axis(axis.rows, self.apart(n)) for axis, n in zip(known.axes, shape, strict=True)]
         sums = self.summed(_Known(tuple(apart), known.summed), range(len(shape))).summed

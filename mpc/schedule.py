@@ -52,13 +52,13 @@ class Schedule:
     def last_use(self) -> list[int]:
         """For every step, the last step that takes its value (itself, if none does)."""
         last = list(range(len(self.plan.steps)))
-        for i in sorted(range(len(self.plan.steps)), key=self._order):
+        for i in sorted(range(len(self.plan.steps)), key=self.order):
             for j in self.plan.steps[i].inputs:
                 last[j] = i
         return last
 
-    def _order(self, step: int) -> tuple[int, bool, int]:
-        """Within a round, local steps come before what sends messages."""
+    def order(self, step: int) -> tuple[int, bool, int]:
+        """When a step runs, to sort by: within a round, local steps come before what sends messages."""
         return self.start[step], step in self.products or self.plan.steps[step].op == "reveal", step
 
     def _rounds(self, secret: SecretProduct) -> int:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from mpc.errors import PlanError
 from mpc.operations import ProductOperation
 from mpc.plan import Plan
+from mpc.schedule import Schedule
 from mpc.types import Private, Shared
 
-__all__ = ["validate"]
+__all__ = ["MAX_LIVE_ELEMENTS", "validate"]
+
+MAX_LIVE_ELEMENTS = 1 << 29
+"""The most elements that a party may have to hold at once: 4 GiB of ring words."""
 
 
 def validate(plan: Plan) -> None:
@@ -29,7 +33,42 @@ def validate(plan: Plan) -> None:
             if not 1 <= len(step.params["name"]) <= 64 or step.params["name"] in revealed:
                 raise PlanError(f"{plan.where(i)}: results need distinct names of 1 to 64 characters")
             revealed.add(step.params["name"])
+    _check_memory(plan)
     if len(plan.parties) < 2:
         raise PlanError("a plan needs at least two parties")
     if not revealed:
         raise PlanError("the plan reveals nothing")
+
+
+def _check_memory(plan: Plan) -> None:
+    """Refuse a plan with steps that nothing needs, or one that makes a party hold too much at once."""
+    needed: set[int] = set()
+    for i in range(len(plan.steps) - 1, -1, -1):
+        if plan.steps[i].op == "reveal" or i in needed:
+            needed.update(plan.steps[i].inputs)
+        else:
+            raise PlanError(f"{plan.where(i)}: nothing needs it")
+    schedule = Schedule(plan)
+    dropped: dict[int, list[int]] = {}
+    for i, last in enumerate(schedule.last_use):
+        dropped.setdefault(last, []).append(i)
+    live = dict.fromkeys(plan.parties, 0)
+    # a party has all its columns from the beginning
+    for i in sorted(range(len(plan.steps)), key=lambda i: (plan.steps[i].op != "column", schedule.order(i))):
+        _hold(plan, i, live, 1)
+        most = max(live.values(), default=0)
+        if most > MAX_LIVE_ELEMENTS:
+            raise PlanError(
+                f"{plan.where(i)}: a party would hold {most:,} elements at once, {MAX_LIVE_ELEMENTS:,} are the most",
+                "Use fewer rows, or fewer large arrays at a time.",
+            )
+        for done in dropped.get(i, ()):
+            _hold(plan, done, live, -1)
+
+
+def _hold(plan: Plan, i: int, live: dict[str, int], sign: int) -> None:
+    """Add a step's elements to what its holders hold, or take them off."""
+    visibility = plan.types[i].visibility
+    for party in live:
+        if not isinstance(visibility, Private) or visibility.owner == party:
+            live[party] += sign * plan.types[i].size

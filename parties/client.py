@@ -251,7 +251,7 @@ def _raise_fault(message: Mapping[str, Any], member: str) -> None:
     if message["kind"] == "fault":
         report = message.get("report")
         told = FaultReport.from_wire(report if isinstance(report, Mapping) else {})
-        raise Fault.of(replace(told, party=told.party or member, code=told.code or "UNEXPECTED"))
+        raise Fault.of(replace(told, party=told.party or member))
 
 
 def ping(path: Path) -> str:

@@ -28,7 +28,8 @@ Message = dict[str, Any]
 
 _MAX_BYTES = wire.MAX_MESSAGE + 1024
 _ZAP = "inproc://zeromq.zap.01"
-_AT_ONCE = 64
+_AT_ONCE = 8
+_MOST_WAITING = 16
 _MOST_GONE = 1024
 
 
@@ -43,13 +44,21 @@ class Peer:
 class ControlServer:
     """Listens for control messages; for the thread that calls `poll`, except `send`. `address` is "host:port" as bound.
 
-    `allowed` gives the member's name for a Z85 public key, or None. `gone`: peers who had gone when an answer was to be
-    sent, or took nothing; for the thread that calls `poll`, to take out. Raises Fault PORT_TAKEN, ADDRESS_INVALID or
-    ADDRESS_UNAVAILABLE.
+    `allowed` gives the member's name for a Z85 public key, or None; `longest` how many bytes that member's messages may
+    have, by name; longer ones are refused before anything is made of them. `gone`: peers who had gone when an answer
+    was to be sent, or took nothing; for the thread that calls `poll`, to take out. Raises Fault PORT_TAKEN,
+    ADDRESS_INVALID or ADDRESS_UNAVAILABLE.
     """
 
-    def __init__(self, identity: Identity, allowed: Callable[[str], str | None], bind: str) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        allowed: Callable[[str], str | None],
+        bind: str,
+        longest: Callable[[str], int] = lambda name: wire.MAX_MESSAGE,
+    ) -> None:
         self._allowed = allowed
+        self._longest = longest
         self._outgoing: SimpleQueue[tuple[Peer, bytes]] = SimpleQueue()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
@@ -62,6 +71,7 @@ class ControlServer:
         self.gone: deque[Peer] = deque(maxlen=_MOST_GONE)
         try:
             sockets.limit(self._router, _MAX_BYTES)
+            self._router.rcvhwm = _MOST_WAITING
             self._router.router_mandatory = True
             self._router.curve_server = True
             self._router.curve_secretkey = identity.transport_secret
@@ -126,7 +136,7 @@ class ControlServer:
                 break
             peer = Peer(str(route.get("User-Id")), route.bytes)
             try:
-                messages.append((peer, _message(parts)))
+                messages.append((peer, _message(parts, self._longest(peer.name))))
             except Fault as fault:
                 self.send(peer, {"kind": "fault", "report": fault.report.to_wire()})
         return messages
@@ -279,9 +289,9 @@ class _Connection:
         )
 
 
-def _message(parts: list[zmq.Frame]) -> Message:
+def _message(parts: list[zmq.Frame], longest: int = wire.MAX_MESSAGE) -> Message:
     """The message in one frame. Raises Fault WIRE_MALFORMED, also when it has no kind."""
-    message = wire.unpack(parts[0].buffer if len(parts) == 1 else b"")
+    message = wire.unpack(parts[0].buffer if len(parts) == 1 else b"", longest)
     if type(message.get("kind")) is not str:
         raise Fault(
             "WIRE_MALFORMED", "A message has no kind; it was refused.", "Run the same version of Beaver everywhere."

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mpc.errors import BeaverError
 
-__all__ = ["Fault", "FaultReport"]
+__all__ = ["Fault", "FaultReport", "printable"]
+
+_MOST_TEXT = 2000
+
+
+def printable(text: str) -> str:
+    """The text on one line, as a terminal may show it: what is not printable, such as an escape, becomes a space."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,14 @@ class FaultReport:
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, object]) -> FaultReport:
-        """The report in a message from elsewhere; unknown or over-long fields are dropped or cut."""
-        return cls(**{name: str(fields.get(name, ""))[:2000] for name in cls.__dataclass_fields__})
+        """The report in a message from elsewhere: fields unknown or over-long are dropped or cut, all are printable.
+
+        A code that cannot be one becomes UNEXPECTED.
+        """
+        told = {name: printable(str(fields.get(name, ""))[:_MOST_TEXT]) for name in cls.__dataclass_fields__}
+        if not re.fullmatch(r"[A-Z_]+", told["code"]):
+            told["code"] = "UNEXPECTED"
+        return cls(**told)
 
     def __str__(self) -> str:
         where = ", ".join(part for part in (self.party, self.session and f"session {self.session}", self.phase) if part)

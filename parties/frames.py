@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from parties.errors import Fault
 from protocols.prg import derive
+from protocols.rounds import FRAME_WORDS
 
 __all__ = ["MAX_FRAME", "OVERHEAD", "ROUTE", "Kind", "Opener", "Sealer", "Words"]
 
 Words = NDArray[np.uint64]
 
-MAX_FRAME = 64 << 20
+MAX_FRAME = 8 * FRAME_WORDS
 """Bytes of payload in one frame."""
 ROUTE = 16
 """Bytes of the route that leads a frame to its session."""

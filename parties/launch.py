@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from parties.config import Consortium
+from parties.errors import printable
 
 __all__ = ["Launched", "command", "up"]
 
@@ -103,8 +104,8 @@ def up(directory: Path) -> int:
 
 
 def command(role: str, config: Path) -> list[str]:
-    """The command line of a `node` or `dealer` process."""
-    return [sys.executable, "-m", "parties", role, str(config)]
+    """The command line of a `node` or `dealer` process. `-P`: no module is taken from the folder it is started in."""
+    return [sys.executable, "-P", "-m", "parties", role, str(config)]
 
 
 def _on_signals(stop: threading.Event) -> None:
@@ -130,5 +131,5 @@ def _event(line: str) -> dict[str, object]:
 
 def _told(event: dict[str, object]) -> str:
     if event["event"] == "fault":
-        return f"{event.get('message')} [{event.get('code')}]"
+        return printable(f"{event.get('message')} [{event.get('code')}]")
     return f"session {str(event.get('session'))[:8]} done in {event.get('seconds')} s"

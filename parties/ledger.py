@@ -82,10 +82,18 @@ class Ledger:
 
         It counts from 0 again with another `key`: a party whose state was lost goes on with new keys.
 
-        Raises Fault STATE_ROLLED_BACK when one of them was used before: its state was restored from an old copy.
+        Raises Fault STATE_ROLLED_BACK when one of them was used before: its state was restored from an old copy; and
+        MATERIAL_EXHAUSTED when there are no such numbers.
         """
-        if count < 1 or not 0 <= first <= _LAST - count:
-            raise ValueError("at least one, and at most 63 bits")
+        if count < 1:
+            raise ValueError("at least one")
+        if not 0 <= first <= _LAST - count:
+            raise Fault(
+                "MATERIAL_EXHAUSTED",
+                f"{party} wants to use material from number {first:,} on, which there is not.",
+                f"See that {party} runs Beaver unaltered, or make new keys for {party}.",
+                peer=party,
+            )
 
         source = f"{party} {key}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mpc.degrees import degrees
 from mpc.disclosure import cohorts
 from mpc.errors import PlanError
 from mpc.operations import Params
@@ -10,7 +11,10 @@ from mpc.validate import validate
 from parties.agreement import Agreement
 from parties.errors import Fault
 
-__all__ = ["check", "check_all", "refusals"]
+__all__ = ["MOST_DEGREE", "check", "check_all", "refusals"]
+
+MOST_DEGREE = 2
+"""Of results, as polynomials in one party's values: enough for variances, covariances and regressions."""
 
 
 def check(plan: Plan, agreement: Agreement, party: str, parties: tuple[str, ...], analyst: str) -> None:
@@ -79,6 +83,14 @@ def refusals(plan: Plan, agreement: Agreement, party: str, analyst: str) -> list
                 )
     except PlanError as error:
         reasons.append(error.message)
+    except Exception as error:  # what cannot be judged is not allowed, whatever the reason
+        reasons.append(f"what it discloses cannot be judged ({type(error).__name__})")
+    for name, degree in degrees(plan, party).items():
+        if degree > MOST_DEGREE:
+            reasons.append(
+                f"{name!r} multiplies {degree} values of {party} with each other; {MOST_DEGREE} at most are allowed, "
+                "because with more a script can pick out single rows"
+            )
     return list(dict.fromkeys(reasons))
 
 

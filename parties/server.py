@@ -29,9 +29,12 @@ __all__ = ["ALIVE_EVERY_S", "MOST_SESSIONS", "Server"]
 
 MOST_SESSIONS = 32
 """At once."""
+_MOST_OF_AN_ANALYST = 8
 ALIVE_EVERY_S = 2.0
 """How often an analyst is told that a session goes on; when that cannot be delivered, it ends."""
 
+_LONGEST_OF_OTHERS = 4096
+"""Bytes in a message of a member who is no analyst: they have nothing to send but a ping."""
 _MOST_QUESTIONS = 256
 _ANSWERING = 4
 _POLL_S = 0.5
@@ -52,15 +55,15 @@ class Server(ABC):
         self.identity = Identity.load(config.key)
         check_identity(config, self.consortium, self.identity)
         self.name = config.name
+        self._analysts = {analyst.name for analyst in self.consortium.analysts}
         bound = config.bound(self._process())
         self.ledger = Ledger(config.state / "ledger.sqlite")
-        self.control = ControlServer(self.identity, self.consortium.by_transport_key, bound.address)
+        self.control = ControlServer(self.identity, self.consortium.by_transport_key, bound.address, self._longest)
         try:
             self.endpoint = DataEndpoint(bound.data)
         except Fault:
             self.control.close()
             raise
-        self._analysts = {analyst.name for analyst in self.consortium.analysts}
         self._conversations: dict[bytes, Conversation] = {}
         self._lock = threading.Lock()
         self._questions: Queue[tuple[Peer, Mapping[str, Any]]] = Queue(_MOST_QUESTIONS)
@@ -94,6 +97,9 @@ class Server(ABC):
     def stop(self) -> None:
         """Make `serve` return. Safe to call from a signal handler."""
         self._stopping.set()
+
+    def _longest(self, name: str) -> int:
+        return wire.MAX_MESSAGE if name in self._analysts else _LONGEST_OF_OTHERS
 
     def _process(self) -> Process:
         process = self.consortium.process(self.name)
@@ -166,6 +172,9 @@ class Server(ABC):
         with self._lock:
             if session in self._conversations:
                 raise Fault("SESSION_EXISTS", f"{self.name} has this session already", "Use a fresh session id.")
+            if sum(each.analyst == peer.name for each in self._conversations.values()) >= _MOST_OF_AN_ANALYST:
+                what = f"{self.name} runs {_MOST_OF_AN_ANALYST} sessions of {peer.name}"
+                raise Fault("BUSY", what, "Submit again when one of them has ended.")
             if len(self._conversations) >= MOST_SESSIONS:
                 raise Fault("BUSY", f"{self.name} runs {MOST_SESSIONS} sessions", "Submit again in a while.")
             conversation = self._conversations[session] = Conversation(self.control, peer, session)

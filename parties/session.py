@@ -28,6 +28,7 @@ VERSION = 1
 Input = tuple[str, str, str, int]
 """What a party has loaded: table, column, kind, rows."""
 
+_CURSORS = 1 << 62
 _SIZES = {"session": 16, "consortium": 32, "agreement": 32, "plan": 32, "ephemeral": 32, "nonce": 32, "signature": 64}
 _SAME = {
     "agreement": ("AGREEMENT_DIFFERS", "copies of agreement.toml", "Settle on one agreement.toml at every party."),
@@ -82,8 +83,8 @@ class Hello:
         wire.fields(message, **types)
         if any(len(message[name]) != size for name, size in _SIZES.items()):
             raise _malformed("a hello has a field of the wrong length")
-        if message["cursor"] < 0:
-            raise _malformed("a hello has a negative cursor")
+        if not 0 <= message["cursor"] < _CURSORS:
+            raise _malformed("a hello has a cursor that nobody gets to")
         if not all(type(value) in (str, int) for value in message["parameters"].values()):
             raise _malformed("a hello has a parameter that is neither text nor an integer")
         shape = [str, str, str, int]

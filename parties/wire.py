@@ -11,10 +11,11 @@ from parties.errors import Fault
 
 __all__ = ["MAX_MESSAGE", "fields", "pack", "unpack"]
 
-MAX_MESSAGE = 64 << 20
-"""Bytes in one message."""
+MAX_MESSAGE = 34 << 20
+"""Bytes in one message: a plan or a piece of a share, 32 MiB, and what goes with it."""
 MAX_DEPTH = 32
-MAX_ITEMS = 1 << 20
+MAX_ITEMS = 1 << 16
+"""Of all lists and maps in a message. The hellos need most: five for each column of a plan."""
 MAX_TEXT = 1 << 20
 
 # How many bytes follow each leading byte: as a number, as a length or as a count of items.

@@ -77,6 +77,11 @@ class Task(Generic[T]):
         """Whether the coroutine has returned."""
         return self._coroutine is None
 
+    def close(self) -> None:
+        """Give the coroutine up, which may not have started."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+
     def advance(self) -> None:
         """Run to the next exchange, or to the end, which hands the result to `done`."""
         if self._coroutine is None:
@@ -118,10 +123,15 @@ def run_round(tasks: Iterable[Task[Any]], send: Send) -> Generator[Need, Array, 
     in_flight: deque[tuple[int, list[Task[Any]]]] = deque()
     ahead = 0
     for weight, chunk in _chunks(tasks):
-        while in_flight and ahead + weight > IN_FLIGHT_WORDS:
-            received_weight, oldest = in_flight.popleft()
-            ahead -= received_weight
-            yield from _receive(oldest)
+        try:
+            while in_flight and ahead + weight > IN_FLIGHT_WORDS:
+                received_weight, oldest = in_flight.popleft()
+                ahead -= received_weight
+                yield from _receive(oldest)
+        except BaseException:
+            for task in chunk:
+                task.close()
+            raise
         for task in chunk:
             if task.exchanges is None:
                 task.advance()

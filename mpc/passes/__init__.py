@@ -9,6 +9,7 @@ from mpc.passes.push_to_owner import push_to_owner
 from mpc.passes.scales import choose_scales
 from mpc.passes.share import insert_shares
 from mpc.plan import Plan
+from mpc.validate import validate
 
 __all__ = ["Graph", "Output", "compile_plan"]
 
@@ -22,4 +23,6 @@ def compile_plan(parties: tuple[str, ...], graph: Graph, precision: int) -> Plan
         graph = improve(graph)
     graph = choose_scales(graph, precision)
     graph = prune(insert_shares(graph))
-    return Plan(parties, tuple(graph.trace.steps), dict(graph.trace.origins))
+    plan = Plan(parties, tuple(graph.trace.steps), dict(graph.trace.origins))
+    validate(plan)
+    return plan

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from parties.agreement import Agreement
 from parties.config import Consortium, PartyConfig
 from parties.control import ControlClient
+from parties.errors import Fault
 from parties.identity import Identity
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,12 +29,16 @@ class Hand:
         reach = {each.name: (each.address, each.transport_key) for each in self.consortium.processes}
         self.client = ControlClient(Identity.load(config.key), reach)
         self.session = os.urandom(16)
+        self._submitted: set[str] = set()
         self.seen: dict[str, list[dict[str, Any]]] = {name: [] for name in reach}
 
     def __enter__(self) -> Hand:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for member in self._submitted:  # an analyst may have few sessions at once
+            with suppress(Fault):
+                self.tell(member, "cancel")
         self.client.close()
 
     def tell(self, member: str, kind: str, **content: object) -> None:
@@ -41,6 +47,7 @@ class Hand:
 
     def submit(self, plan: bytes, *members: str) -> None:
         """Submit a plan to some members."""
+        self._submitted |= set(members)
         for member in members:
             self.tell(member, "submit", plan=plan)
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from mpc.computation import Computation
+from mpc.plan import Plan, Step
 from parties.config import Consortium
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,8 +28,10 @@ from consortium import (
     TOTAL,
     Running,
     eventually,
+    total,
     write_csv,
 )
+from hand import Hand
 
 SCRIPT = """
 @mpc.computation
@@ -238,6 +242,54 @@ def up(running: Running) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*BEAVER, "up", "-C", str(running.folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+def test_up_takes_no_module_from_the_folder_it_is_started_in(idle: Running) -> None:
+    for module in ("zmq.py", "csv.py", "parties.py"):
+        (idle.folder / module).write_text("raise SystemExit('taken from here')")
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "parties", "up", "-C", "."],
+        cwd=idle.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(4)] == [f"{member}: ready\n" for member in idle.members]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=15)
+
+
+def test_up_shows_nothing_that_steers_a_terminal(idle: Running) -> None:
+    process = up(idle)
+    assert process.stdout is not None
+    for _ in range(4):
+        process.stdout.readline()
+    bad = "\x1b[2J\u202e\x9b\nnorth: ready"
+    try:
+        with Hand(idle) as hand:
+            plan = idle.analyst().plan(Computation(total), idle.analyst().row_counts())
+            hand.submit(plan.encode(), "north")
+            hand.hellos("north")
+            fields = ("code", "message", "remedy", "party", "peer", "session", "phase")
+            hand.tell("north", "cancel", report=dict.fromkeys(fields, bad))
+            fault = hand.fault("north")
+            # A plan may quote what it likes, too.
+            hand.session = bytes(16)
+            strange = Plan(plan.parties, tuple(
+                Step(step.op, step.inputs, {**step.params, "table": bad}) if step.op == "column" else step
+                for step in plan.steps
+            ))  # fmt: skip
+            hand.submit(strange.encode(), "north")
+            hand.fault("north")
+        told = [process.stdout.readline() for _ in range(2)]
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=15)
+    assert told[0].startswith("north: the session was cancelled, because: ")
+    assert "[UNEXPECTED]" in told[0]
+    assert told[0].endswith(" [SESSION_CANCELLED]\n")
+    assert told[1].endswith(" [PLAN_REFUSED]\n")
+    assert all(line.removesuffix("\n").isprintable() for line in told)
+    assert out == ""
+    assert fault["code"] == "SESSION_CANCELLED"
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:

@@ -27,7 +27,7 @@ class Serving:
     """A server that echoes, in a thread."""
 
     def __init__(self) -> None:
-        self.server = ControlServer(NODE, ALLOWED.get, "127.0.0.1:0")
+        self.server = ControlServer(NODE, ALLOWED.get, "127.0.0.1:0", lambda name: 4096 if name == "bob" else 64 << 20)
         self.peers: list[Peer] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -95,12 +95,22 @@ def test_members_are_known_by_their_keys(serving: Serving) -> None:
 
 def test_a_large_message_and_one_too_large(serving: Serving) -> None:
     with reaching(ANA, serving.server.address) as client:
-        client.send("north", {"kind": "plan", "bytes": b"x" * (60 << 20)})
+        client.send("north", {"kind": "plan", "bytes": b"x" * (32 << 20)})
         _, message = client.receive(30)
-        assert len(message["message"]["bytes"]) == 60 << 20
+        assert len(message["message"]["bytes"]) == 32 << 20
         with pytest.raises(Fault) as caught:
-            client.send("north", {"kind": "plan", "bytes": b"x" * (64 << 20)})
+            client.send("north", {"kind": "plan", "bytes": b"x" * (34 << 20)})
         assert caught.value.code == "WIRE_MALFORMED"
+
+
+def test_what_is_longer_than_a_member_may_send_is_not_even_read(serving: Serving) -> None:
+    with reaching(BOB, serving.server.address) as bob:
+        for size, answer in ((3000, "echo"), (5000, "fault"), (30 << 20, "fault")):
+            bob.send("north", {"kind": "plan", "bytes": b"x" * size})
+            _, message = bob.receive(30)
+            assert message["kind"] == answer
+        assert "bytes long, more than 4096" in message["report"]["message"]
+    assert len(serving.peers) == 1
 
 
 def test_a_routing_id_is_no_identity(serving: Serving) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def long(data: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("faults") / "c")
+    running = Running(tmp_path_factory.mktemp("faults") / "c", analysts=["ana", "bob", "cat", "dan"])
     for party in PARTIES:
         path = running.data(party) / "large.parquet"
         duckdb.sql(f"copy (select i % 1000 as x from range({LONG}) t(i)) to '{path}' (format parquet)")
@@ -184,13 +184,19 @@ def test_a_fault_in_one_session_leaves_others_alone(running: Running) -> None:
 
 
 def test_a_vanished_analyst_locks_nobody_out(running: Running) -> None:
-    """All the sessions that a node serves at once, each waiting for an analyst who does not go on, then disappears."""
-    plan = running.analyst().plan(Computation(total), running.analyst().row_counts()).encode()
-    with Hand(running) as hand:
-        for _ in range(32):
-            hand.session = os.urandom(16)
-            hand.submit(plan, *PARTIES)
-            hand.hellos(*PARTIES)
+    """All the sessions of an analyst at once, then all of a node, whose analysts do not go on, then disappear."""
+    with ExitStack() as held:
+        for name in ("ana", "bob", "cat", "dan"):
+            analyst = running.analyst(name)
+            plan = analyst.plan(Computation(total), analyst.row_counts()).encode()
+            assert running.run(total)["result"] == TOTAL
+            hand = held.enter_context(Hand(running, name))
+            for _ in range(8):
+                hand.session = os.urandom(16)
+                hand.submit(plan, *PARTIES)
+                hand.hellos(*PARTIES)
+            with refused("BUSY", f"8 sessions of {name}"):
+                running.run(total, name)
         with refused("BUSY", "32 sessions"):
             running.run(total)
     assert eventually(lambda: not refuses(running), WITHIN_S)

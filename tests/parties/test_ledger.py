@@ -66,9 +66,12 @@ def test_a_cursor_never_overflows(path: Path) -> None:
         ledger.reserve("north key", 3, "s")
     assert caught.value.code == "MATERIAL_EXHAUSTED"
     assert ledger.reserve("north key", 1, "s") == 2**63 - 2
-    for first, count in ((2**63 - 1, 1), (-1, 1), (0, 0)):
-        with pytest.raises(ValueError, match="63 bits"):
+    with pytest.raises(ValueError, match="at least one"):
+        ledger.claim("north", "key", 0, 0, "s")
+    for first, count in ((2**63 - 1, 1), (-1, 1)):
+        with pytest.raises(Fault, match="north wants to use material") as caught:
             ledger.claim("north", "key", first, count, "s")
+        assert (caught.value.code, caught.value.report.peer) == ("MATERIAL_EXHAUSTED", "north")
 
 
 def test_claims_come_in_any_order_but_once(path: Path) -> None:

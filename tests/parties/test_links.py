@@ -22,6 +22,7 @@ from parties.errors import Fault, FaultReport
 from parties.frames import OVERHEAD, Kind, Sealer
 from parties.links import CREDIT, MAX_FRAME, DataEndpoint, Links
 from parties.peer import MAX_QUEUED
+from protocols.rounds import FRAME_WORDS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from link_peer import key, links_to
@@ -169,7 +170,7 @@ def test_frames_that_arrive_before_the_start_are_kept_and_links_end_in_peace(end
 def test_a_large_frame_and_one_too_large(endpoints: list[DataEndpoint]) -> None:
     a, b = link(endpoints)
     with a, b:
-        largest = np.arange(MAX_FRAME // 8, dtype=np.uint64)
+        largest = np.arange(FRAME_WORDS, dtype=np.uint64)
         a.send(1, [largest])
         assert np.array_equal(b.receive(0, len(largest)), largest)
         with pytest.raises(ValueError, match="at most"):

@@ -14,6 +14,7 @@ import mpc
 from mpc.computation import Computation
 from mpc.plan import Plan, Step
 from mpc.schema import Column, Table
+from parties import policy
 from parties.identity import Identity
 from parties.session import Ephemeral, Hello
 
@@ -94,6 +95,20 @@ def test_the_analysts_own_program_says_so_before_anything_is_submitted(running: 
 
 def test_ten_rows_are_enough(running: Running) -> None:
     assert running.run(lambda data: data.party("north")["visits"]["visits"][:10].sum())["result"] == 45
+
+
+@pytest.mark.parametrize("error", [ValueError, IndexError, MemoryError, RecursionError])
+def test_what_cannot_be_judged_is_refused(
+    running: Running, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """Whatever goes wrong in judging. No plan that does this is known, so it is made to."""
+
+    def fails(plan: Plan, party: str) -> dict[str, int]:
+        raise error(party)
+
+    monkeypatch.setattr(policy, "cohorts", fails)
+    with refused("PLAN_REFUSED", "north: what it discloses cannot be judged", error.__name__, "south: what"):
+        running.run(total)
 
 
 def test_rows_that_are_not_there(running: Running, hand: Hand) -> None:
@@ -233,6 +248,21 @@ def test_signatures_that_are_missing_swapped_or_of_another_session(running: Runn
                     assert report["peer"] in ("north", "south")
 
 
+@pytest.mark.parametrize("wrong", [b"", bytes(64), None])
+def test_one_signature_that_is_not_right_stops_everybody(running: Running, hand: Hand, wrong: bytes | None) -> None:
+    """None: that of another party."""
+    hellos = opened(running, hand)
+    for party in PARTIES:
+        hand.tell(party, "hellos", hellos=hellos)
+    signatures = {party: hand.hear(party, "signature")["signature"] for party in PARTIES}
+    for party in PARTIES:
+        given = signatures["north"] if wrong is None else wrong
+        hand.tell(party, "signatures", signatures={**signatures, "west": given})
+    for party in PARTIES:
+        report = hand.hear(party, "fault", "done")["report"]
+        assert (report["code"], report["peer"], report["phase"]) == ("SIGNATURE_INVALID", "west", "handshake")
+
+
 def test_messages_out_of_order(running: Running) -> None:
     plan = planned(running, total).encode()
     for kind in ("signatures", "submitted", "hello", ""):
@@ -288,6 +318,14 @@ def test_only_analysts_submit(running: Running, member: str) -> None:
         with Hand(running, name) as hand:
             hand.submit(planned(running, total).encode(), member)
             assert hand.fault(member)["code"] == "NOT_AN_ANALYST"
+
+
+def test_who_is_no_analyst_has_nothing_long_to_say(running: Running) -> None:
+    with Hand(running, "south") as hand:
+        hand.client.send("north", {"kind": "ping", "much": bytes(5000)})
+        assert "more than 4096" in hand.hear("north", "fault")["report"]["message"]
+        hand.client.send("north", {"kind": "ping"})
+        hand.hear("north", "pong")
 
 
 def test_only_analysts_ask_how_many_rows_there_are(running: Running) -> None:

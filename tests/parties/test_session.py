@@ -176,6 +176,8 @@ def test_malformed_hellos_are_refused() -> None:
     malformed(lambda m: m.update(extra=1))
     malformed(lambda m: m.update(nonce=bytes(31)))
     malformed(lambda m: m.update(cursor=-1))
+    malformed(lambda m: m.update(cursor=1 << 62))
+    malformed(lambda m: m.update(cursor=(1 << 63) - 1))
     malformed(lambda m: m.update(cursor=True))
     malformed(lambda m: m.update(parameters={"ring": [1]}))
     malformed(lambda m: m.update(inputs=[["visits", "age", "integer"]]))

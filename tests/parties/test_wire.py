@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parties.errors import Fault
-from parties.wire import MAX_DEPTH, fields, pack, unpack
+from parties.wire import MAX_DEPTH, MAX_ITEMS, fields, pack, unpack
 
 leaves = (
     st.none()
@@ -114,10 +114,30 @@ def test_a_bomb_is_refused_cheaply(data: bytes) -> None:
         tracemalloc.stop()
 
 
-def test_a_million_small_items_take_a_moment() -> None:
+def test_as_many_small_items_as_may_be_take_a_moment() -> None:
+    most = MAX_ITEMS - 2
     start = time.perf_counter()
-    refused(b"\x81\xa1a\xdd\x00\x0f\xf0\x00" + b"\x90" * ((1 << 20) - 20), max_size=2 << 20)
+    unpack(b"\x81\xa1a\xdd" + most.to_bytes(4, "big") + b"\x90" * most)
+    assert time.perf_counter() - start < 1
+    refused(b"\x81\xa1a\xdd" + MAX_ITEMS.to_bytes(4, "big") + b"\x90" * MAX_ITEMS)
+
+
+def test_a_million_small_items_are_refused_at_once() -> None:
+    start = time.perf_counter()
+    for _ in range(90):
+        refused(pack_anything({"kind": "x", "a": [[] for _ in range(10)] * 104_000}), max_size=2 << 20)
     assert time.perf_counter() - start < 5
+
+
+def pack_anything(message: dict[str, Any]) -> bytes:
+    packed: bytes = msgpack.packb(message)
+    return packed
+
+
+def test_hellos_of_many_columns_fit() -> None:
+    inputs = [["a table of some length", f"column{i}", "integer", 10**6] for i in range(2000)]
+    message = {"kind": "hellos", "hellos": [{"inputs": inputs}] * 5}
+    assert unpack(pack(message)) == message
 
 
 def test_depth_is_bounded_for_the_sender_too() -> None:
