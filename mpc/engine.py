@@ -87,6 +87,7 @@ class Engine:
             x, y = (self._values.get(j) for j in step.inputs)
             whole = np.zeros(secret.product.out_shape, np.uint64)
             self._values[secret.step] = whole
+            owned = secret.x_owner is not None or secret.y_owner is not None
             for number, block in enumerate(secret.product.blocks()):
                 x_part, y_part = secret.product.operands(block, x, y)
                 computing = self._protocol.product(
@@ -97,7 +98,7 @@ class Engine:
                     secret.x_owner,
                     secret.y_owner,
                 )
-                yield Task(computing, block.words, partial(secret.product.gather, whole, block))
+                yield Task(computing, block.weight(owned=owned), partial(secret.product.gather, whole, block))
         yield from reveals
 
     def _local(self, i: int, step: Step) -> None:

@@ -72,6 +72,11 @@ class Schedule:
                 x, y = (self.plan.types[j].shape for j in step.inputs)
                 step.operation.product(x, y).warm()
 
+    @property
+    def product_words(self) -> int:
+        """Elements of the operands and results of all secret products."""
+        return sum(secret.product.words for secret in self.products.values())
+
     def demands(self) -> Iterator[tuple[Label, Triple]]:
         """Every triple that the plan will draw, with its label, in one order at all parties and the source."""
         parties = len(self.plan.parties)

@@ -12,6 +12,7 @@ from mpc.errors import PlanError
 from mpc.plan import Plan
 from mpc.schedule import Schedule
 from parties import policy
+from parties.allocator import have_pages_ready
 from parties.config import PartyConfig
 from parties.conversation import Conversation
 from parties.errors import Fault
@@ -28,6 +29,9 @@ from protocols.prg import derive
 from protocols.ring import Array
 
 __all__ = ["Node", "drive"]
+
+_BUFFER_BYTES = 48 << 20
+"""What the masks and frames of long products take at a time."""
 
 _SHARE_WORDS = 1 << 22
 
@@ -70,6 +74,7 @@ class Node(Server):
         if any(self.name in step.params["to"] for _, step in plan.of("reveal")):
             self.results.prepare()
         schedule.warm()
+        have_pages_ready(min(_BUFFER_BYTES, 8 * schedule.product_words))
         conversation.tell("progress", phase="loaded")
 
         conversation.phase = "handshake"

@@ -29,10 +29,10 @@ class Block:
     y_shape: Shape
     out_shape: Shape
 
-    @property
-    def words(self) -> int:
-        """What the two operands hold together: the block's weight in a round."""
-        return _size(self.x_shape) + _size(self.y_shape)
+    def weight(self, *, owned: bool) -> int:
+        """The most words that one party sends another for it: an owner sends one operand, all send both shared ones."""
+        x_words, y_words = _size(self.x_shape), _size(self.y_shape)
+        return max(x_words, y_words) if owned else x_words + y_words
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_blocks_together_are_the_product(product: Product, seed: int) -> None:
             product.gather(whole, block, part)
             assert product.operands(block, None, None) == (None, None)
         if len(blocks) > 1:
-            assert all(block.words <= 60 for block in blocks)
+            assert all(block.weight(owned=True) <= 30 for block in blocks)
             assert sum(product.of(block).words for block in blocks) <= 3 * product.words
     finally:
         patched.undo()
