@@ -66,7 +66,7 @@ class Engine:
                 if i in self._schedule.products:
                     products.append(self._schedule.products[i])
                 elif step.op == "reveal":
-                    reveals.append(Task(self._reveal(i, step, outcome), self._plan.types[i].size))
+                    reveals.append(Task(partial(self._reveal, i, step, outcome), self._plan.types[i].size))
                 else:
                     self._local(i, step)
                     self._forget(i)
@@ -90,7 +90,8 @@ class Engine:
             owned = secret.x_owner is not None or secret.y_owner is not None
             for number, block in enumerate(secret.product.blocks()):
                 x_part, y_part = secret.product.operands(block, x, y)
-                computing = self._protocol.product(
+                computing = partial(
+                    self._protocol.product,
                     self._party.at(secret.step, number),
                     secret.product.of(block),
                     x_part,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -57,39 +58,36 @@ class Exchange:
 
 
 class Task(Generic[T]):
-    """A protocol coroutine between two rounds.
+    """A protocol coroutine between two rounds, made by `start` when it is first advanced.
 
     `weight`: the same at every party, and at least the words that any of them sends to another in one round.
     """
 
-    __slots__ = ("_coroutine", "_done", "exchanges", "weight")
+    __slots__ = ("_coroutine", "_done", "_start", "exchanges", "finished", "weight")
 
     def __init__(
-        self, coroutine: Coroutine[Any, None, T], weight: int = 1, done: Callable[[T], None] = lambda result: None
+        self,
+        start: Callable[[], Coroutine[Any, None, T]],
+        weight: int = 1,
+        done: Callable[[T], None] = lambda result: None,
     ) -> None:
-        self._coroutine: Coroutine[Any, None, T] | None = coroutine
+        self._start = start
+        self._coroutine: Coroutine[Any, None, T] | None = None
+        self.finished = False
         self._done = done
         self.exchanges: list[Exchange] | None = None
         self.weight = weight
 
-    @property
-    def finished(self) -> bool:
-        """Whether the coroutine has returned."""
-        return self._coroutine is None
-
-    def close(self) -> None:
-        """Give the coroutine up, which may not have started."""
-        if self._coroutine is not None:
-            self._coroutine.close()
-
     def advance(self) -> None:
         """Run to the next exchange, or to the end, which hands the result to `done`."""
-        if self._coroutine is None:
+        if self.finished:
             return
+        if self._coroutine is None:
+            self._coroutine = self._start()
         try:
             self.exchanges = self._coroutine.send(None)
         except StopIteration as stop:
-            self._coroutine, self.exchanges = None, []
+            self._coroutine, self.exchanges, self.finished = None, [], True
             self._done(stop.value)
 
 
@@ -99,7 +97,7 @@ class gather(Awaitable[tuple[T, ...]]):  # noqa: N801 - reads like asyncio's fun
     def __init__(self, *coroutines: Coroutine[Any, None, T]) -> None:
         self._results: dict[int, T] = {}
         self._tasks = [
-            Task(coroutine, done=lambda result, i=i: self._results.__setitem__(i, result))  # type: ignore[misc]
+            Task(partial(_same, coroutine), done=partial(self._results.__setitem__, i))
             for i, coroutine in enumerate(coroutines)
         ]
 
@@ -113,6 +111,10 @@ class gather(Awaitable[tuple[T, ...]]):  # noqa: N801 - reads like asyncio's fun
         return tuple(self._results[i] for i in range(len(self._tasks)))
 
 
+def _same(coroutine: Coroutine[Any, None, T]) -> Coroutine[Any, None, T]:
+    return coroutine
+
+
 def run_round(tasks: Iterable[Task[Any]], send: Send) -> Generator[Need, Array, bool]:
     """Advance every task by one exchange. Yields what it waits for, is sent that message; returns whether any was due.
 
@@ -123,15 +125,10 @@ def run_round(tasks: Iterable[Task[Any]], send: Send) -> Generator[Need, Array, 
     in_flight: deque[tuple[int, list[Task[Any]]]] = deque()
     ahead = 0
     for weight, chunk in _chunks(tasks):
-        try:
-            while in_flight and ahead + weight > IN_FLIGHT_WORDS:
-                received_weight, oldest = in_flight.popleft()
-                ahead -= received_weight
-                yield from _receive(oldest)
-        except BaseException:
-            for task in chunk:
-                task.close()
-            raise
+        while in_flight and ahead + weight > IN_FLIGHT_WORDS:
+            received_weight, oldest = in_flight.popleft()
+            ahead -= received_weight
+            yield from _receive(oldest)
         for task in chunk:
             if task.exchanges is None:
                 task.advance()

@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict, deque
+from functools import partial
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_gather_shares_rounds_and_messages() -> None:
         return await gather(talk(me, (0, 1), [3, 1], 1), talk(me, (0, 1), [2], 2), talk(me, (0,), [], 3))
 
     def tasks(me: int):
-        task = Task(both(me), done=lambda result: results.__setitem__(me, result))
+        task = Task(partial(both, me), done=lambda result: results.__setitem__(me, result))
         return [[task], [task]]
 
     log, done = drive(2, tasks)
@@ -97,7 +98,7 @@ def test_one_message_a_peer_a_round_whatever_the_number_of_tasks(count: int) -> 
     everyone = range(count)
 
     def tasks(me: int):
-        made = [Task(talk(me, everyone, [tag + 1, 2], tag)) for tag in range(20)]
+        made = [Task(partial(talk, me, everyone, [tag + 1, 2], tag)) for tag in range(20)]
         return [made, made]
 
     log, done = drive(count, tasks)
@@ -106,7 +107,9 @@ def test_one_message_a_peer_a_round_whatever_the_number_of_tasks(count: int) -> 
 
 
 def test_a_round_in_which_nothing_is_due_is_none() -> None:
-    log, done = drive(2, lambda me: [[Task(talk(me, (), [1], 0))], [], [Task(talk(me, (0, 1), [0], 1))]])
+    log, done = drive(
+        2, lambda me: [[Task(partial(talk, me, (), [1], 0))], [], [Task(partial(talk, me, (0, 1), [0], 1))]]
+    )
     assert log == []
     assert done == {0: 1, 1: 1}  # an exchange of no words is one
 
@@ -122,7 +125,9 @@ def test_long_arrays_leave_in_chunks_with_few_in_flight() -> None:
         await exchange(me, (0, 1), CHUNK_WORDS, number)
         alive.discard((me, number))
 
-    log, done = drive(2, lambda me: [(Task(block(me, number), weight=CHUNK_WORDS) for number in range(blocks))])
+    log, done = drive(
+        2, lambda me: [(Task(partial(block, me, number), weight=CHUNK_WORDS) for number in range(blocks))]
+    )
     assert log.count((0, 1, CHUNK_WORDS)) == log.count((1, 0, CHUNK_WORDS)) == blocks == len(log) // 2
     assert done == {0: 1, 1: 1}
     assert most <= rounds.IN_FLIGHT_WORDS // CHUNK_WORDS
@@ -131,7 +136,7 @@ def test_long_arrays_leave_in_chunks_with_few_in_flight() -> None:
 
 def test_small_tasks_are_collected_into_chunks() -> None:
     each, number = CHUNK_WORDS // 8, 40
-    log, _ = drive(2, lambda me: [(Task(talk(me, (0, 1), [each], i), weight=each) for i in range(number))])
+    log, _ = drive(2, lambda me: [(Task(partial(talk, me, (0, 1), [each], i), weight=each) for i in range(number))])
     assert [words for sender, _, words in log if sender == 0] == [CHUNK_WORDS] * 5
 
 
@@ -145,7 +150,7 @@ def test_a_message_longer_than_a_frame_leaves_as_several(words: int) -> None:
         received = await Exchange({1 - me: parts}, {1 - me: words})
         seen[me] = received[1 - me]
 
-    log, _ = drive(2, lambda me: [[Task(send(me), weight=words)]])
+    log, _ = drive(2, lambda me: [[Task(partial(send, me), weight=words)]])
     sizes = [size for sender, _, size in log if sender == 0]
     assert max(sizes) <= FRAME_WORDS
     assert len(sizes) == -(-words // FRAME_WORDS)
@@ -158,7 +163,12 @@ def test_who_takes_no_part_stays_aligned() -> None:
     pairs = [(0, 1), (1, 2), (0, 2), (2, 0), (1, 0), (0, 1, 2)] * 4
 
     def tasks(me: int):
-        return [(Task(talk(me, pair, [CHUNK_WORDS // 2], i), weight=CHUNK_WORDS // 2) for i, pair in enumerate(pairs))]
+        return [
+            (
+                Task(partial(talk, me, pair, [CHUNK_WORDS // 2], i), weight=CHUNK_WORDS // 2)
+                for i, pair in enumerate(pairs)
+            )
+        ]
 
     log, done = drive(3, tasks)
     assert sum(words for _, _, words in log) == sum(len(p) * (len(p) - 1) for p in pairs) * CHUNK_WORDS // 2
@@ -190,7 +200,14 @@ def test_no_schedule_deadlocks(count: int, schedule, order: random.Random) -> No
         for number, shapes in enumerate(schedule):
             yield (
                 Task(
-                    counted(me, {m % count for m in members}, {r % count for r in recipients}, size, 10 * number + i),
+                    partial(
+                        counted,
+                        me,
+                        {m % count for m in members},
+                        {r % count for r in recipients},
+                        size,
+                        10 * number + i,
+                    ),
                     weight,
                 )
                 for i, (members, recipients, size, weight) in enumerate(shapes)
