@@ -23,6 +23,7 @@ def main() -> None:
     chosen = arguments.parse_args()
     sizes = [10**4, 10**6, 10**7] + ([10**8] if chosen.large else [])
     console = Console()
+    console.width = max(console.width, 170)
     results = {}
     for name, run in {
         "ring": ring.measure,
