@@ -50,8 +50,7 @@ def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
     for _, demand in schedule.demands():
         triples += 1
         triple_words += demand.product.words
-        for party, words in dealer.correction_words(demand).items():
-            offline[party] += words
+        offline[dealer.corrected(demand)] += dealer.correction_words(demand)
     return Cost(
         schedule.rounds,
         {name: _WORD * words for name, words in zip(plan.parties, sent, strict=True)},

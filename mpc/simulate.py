@@ -122,7 +122,7 @@ def _parties(schedule: Schedule) -> list[Party]:
     with_dealer = {i: os.urandom(32) for i in range(count)}
     corrections: list[dict[Label, Array]] = [{} for _ in range(count)]
     for label, demand in schedule.demands():
-        corrections[demand.holders[-1]][label] = dealer.deal(demand, label, with_dealer)
+        corrections[dealer.corrected(demand)][label] = dealer.deal(demand, label, with_dealer)
     sources = [dealer.DealerSource(i, with_dealer[i], corrections[i]) for i in range(count)]
     return [Party(i, count, secrets[i], sources[i]) for i in range(count)]
 

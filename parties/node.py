@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from parties.results import Results
 from parties.server import Server
 from parties.store import Store
 from protocols.correlations import Label
-from protocols.dealer import DealerSource, batches
+from protocols.dealer import DealerSource, batches, correction_words
 from protocols.party import Party
 from protocols.prg import derive
 from protocols.ring import Array
@@ -125,7 +124,7 @@ class Node(Server):
         for party, batch in batches(schedule.demands()):
             if party != self.index:
                 continue
-            sizes = [math.prod(demand.c_shape) for _, demand in batch]
+            sizes = [correction_words(demand) for _, demand in batch]
             words = receive_words(links, dealer, sum(sizes))
             start = 0
             for (label, _), size in zip(batch, sizes, strict=True):

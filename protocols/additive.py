@@ -61,10 +61,8 @@ async def product(
 async def multiply(party: Party, product: Product, x: Array, y: Array) -> Array:
     """Beaver '91: with [a], [b], [c = ab], open d = x - a and e = y - b; then [xy] = [c] + d[b] + [a]e + de."""
     all_parties = party.everyone
-    triple = party.triple(Triple(product, all_parties, all_parties))
-    a, b, c = triple.a, triple.b, triple.c
-    if a is None or b is None:
-        raise ValueError("every party holds a share of a and of b")
+    triple = party.draw(Triple(product, all_parties, all_parties))
+    a, b, c = triple["a"], triple["b"], triple["c"]
     d, e = await party.open(
         (ring.subtract(x, a), x.shape, all_parties, all_parties),
         (ring.subtract(y, b), y.shape, all_parties, all_parties),
@@ -89,8 +87,8 @@ async def multiply_owned(
     holders = tuple(j for j in party.everyone if j != owner) if y_owner is None else (y_owner,)
     z = np.zeros(product.out_shape, np.uint64)
     if party.index == owner or party.index in holders:
-        triple = party.triple(Triple(product, (owner,), holders))
-        a, b, c = triple.a, triple.b, triple.c
+        triple = party.draw(Triple(product, (owner,), holders))
+        a, b, c = triple.get("a"), triple.get("b"), triple["c"]
         # the owner has no further use for a: its memory takes d
         d, e = await party.open(
             (None if a is None or x is None else ring.subtract(x, a, out=a), product.x_shape, (owner,), holders),

@@ -1,56 +1,73 @@
-"""The dealer source: a helper deals triples and sees neither inputs nor openings.
+"""The dealer source: a helper deals correlations and sees neither inputs nor openings.
 
 Beaver's commodity-based cryptography (STOC '97): trusted to deal correctly and not to collude with any party; parties
 are semi-honest. PRG-compressed: every holder draws its shares from a stream it has in common with the dealer, and only
-the last holder of c is sent anything: the correction c - (the other holders' shares of c).
+the last holder of what follows from them is sent anything: the correction, its value less the other holders' shares.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
 
 from protocols import ring
-from protocols.correlations import Label, Triple, TripleShares
+from protocols.correlations import Demand, Kind, Label, Material, Part
 from protocols.prg import Stream, derive
 from protocols.ring import Array
 from protocols.rounds import CHUNK_WORDS
 
-__all__ = ["DealerSource", "batches", "correction_words", "deal"]
+__all__ = ["DealerSource", "batches", "corrected", "correction_words", "deal"]
 
 
-def correction_words(demand: Triple) -> dict[int, int]:
-    """Words that the dealer sends for a triple: party -> count."""
-    return {demand.holders[-1]: math.prod(demand.c_shape)}
+def corrected(demand: Demand) -> int:
+    """The party that the dealer sends corrections to."""
+    parties = {part.holders[-1] for part in demand.bound}
+    if len(parties) != 1:
+        raise ValueError("all bound parts of a correlation must have the same last holder")
+    return parties.pop()
 
 
-def batches(demands: Iterable[tuple[Label, Triple]]) -> Iterator[tuple[int, list[tuple[Label, Triple]]]]:
+def correction_words(demand: Demand) -> int:
+    """Words that the dealer sends for a correlation."""
+    return sum(math.prod(part.shape) for part in demand.bound)
+
+
+def batches(demands: Iterable[tuple[Label, Demand]]) -> Iterator[tuple[int, list[tuple[Label, Demand]]]]:
     """The corrections that travel together: (the party they go to, its demands in order). The same at both ends."""
-    waiting: dict[int, list[tuple[Label, Triple]]] = {}
+    waiting: dict[int, list[tuple[Label, Demand]]] = {}
     words: dict[int, int] = {}
     for label, demand in demands:
-        ((party, count),) = correction_words(demand).items()
+        party = corrected(demand)
         waiting.setdefault(party, []).append((label, demand))
-        words[party] = words.get(party, 0) + count
+        words[party] = words.get(party, 0) + correction_words(demand)
         if words[party] >= CHUNK_WORDS:
             words[party] = 0
             yield party, waiting.pop(party)
     yield from sorted(waiting.items())
 
 
-def deal(demand: Triple, label: Label, secrets: Mapping[int, bytes]) -> Array:
-    """The dealer's side: the correction for the last holder. `secrets`: what the dealer shares with each party."""
-    *others, _ = demand.holders
-    a = _total([_draw(secrets[party], label, "a", demand.a_shape) for party in demand.a_holders])
-    b = _total([_draw(secrets[party], label, "b", demand.b_shape) for party in demand.b_holders])
-    c = demand.product(a, b)
-    for party in others:
-        c = ring.subtract(c, _draw(secrets[party], label, "c", demand.c_shape))
-    return c
+def deal(demand: Demand, label: Label, secrets: Mapping[int, bytes]) -> Array:
+    """The dealer's side: the corrections of all bound parts, one run of words. `secrets`: shared with each party."""
+    free: dict[str, Array] = {}
+    for part in demand.free:
+        first, *others = part.holders
+        free[part.name] = _draw(secrets[first], label, part)
+        for party in others:
+            _add(part.kind)(free[part.name], _draw(secrets[party], label, part), out=free[part.name])
+    values = demand.complete(free)
+    corrections = []
+    for part in demand.bound:
+        correction = values[part.name]
+        for party in part.holders[:-1]:
+            correction = _subtract(part.kind)(correction, _draw(secrets[party], label, part))
+        corrections.append(correction.reshape(-1))
+    return corrections[0] if len(corrections) == 1 else np.concatenate(corrections)
 
 
 class DealerSource:
-    """A party's side. `corrections` holds what the dealer sent; each is taken out when it is used."""
+    """A party's side. `corrections`: what the dealer sent for each label, one run of words; taken out when used."""
 
     def __init__(self, index: int, secret: bytes, corrections: dict[Label, Array]) -> None:
         self._index = index
@@ -58,24 +75,35 @@ class DealerSource:
         self._corrections = corrections
         self._drawn: set[Label] = set()
 
-    def triple(self, label: Label, demand: Triple) -> TripleShares:
+    def draw(self, label: Label, demand: Demand) -> Material:
         """This party's shares. Raises ValueError when a label is drawn a second time."""
         if label in self._drawn:
-            raise ValueError(f"the triple {label} was drawn before; one-time material is used once")
+            raise ValueError(f"the material {label} was drawn before; one-time material is used once")
         self._drawn.add(label)
-        a = _draw(self._secret, label, "a", demand.a_shape) if self._index in demand.a_holders else None
-        b = _draw(self._secret, label, "b", demand.b_shape) if self._index in demand.b_holders else None
-        last = self._index == demand.holders[-1]
-        c = self._corrections.pop(label) if last else _draw(self._secret, label, "c", demand.c_shape)
-        return TripleShares(a, b, c.reshape(demand.c_shape))
+        held = Material()
+        for part in demand.free:
+            if self._index in part.holders:
+                held[part.name] = _draw(self._secret, label, part)
+        last = corrected(demand) == self._index
+        words = self._corrections.pop(label) if last else np.empty(0, np.uint64)
+        start = 0
+        for part in demand.bound:
+            if last:
+                stop = start + math.prod(part.shape)
+                held[part.name] = words[start:stop].reshape(part.shape)
+                start = stop
+            elif self._index in part.holders:
+                held[part.name] = _draw(self._secret, label, part)
+        return held
 
 
-def _draw(secret: bytes, label: Label, letter: str, shape: tuple[int, ...]) -> Array:
-    return Stream(derive(secret, "triple", letter, *label)).words(shape)
+def _draw(secret: bytes, label: Label, part: Part) -> Array:
+    return Stream(derive(secret, "material", part.name, *label)).words(part.shape)
 
 
-def _total(shares: list[Array]) -> Array:
-    total = shares[0]
-    for share in shares[1:]:
-        total = ring.add(total, share)
-    return total
+def _add(kind: Kind) -> Callable[..., Array]:
+    return ring.add if kind == "ring" else np.bitwise_xor
+
+
+def _subtract(kind: Kind) -> Callable[..., Array]:
+    return ring.subtract if kind == "ring" else np.bitwise_xor

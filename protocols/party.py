@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from protocols import ring
-from protocols.correlations import Label, Source, Triple, TripleShares
+from protocols.correlations import Demand, Label, Material, Source
 from protocols.prg import Stream, derive
 from protocols.products import Shape
 from protocols.ring import Array
@@ -52,11 +52,11 @@ class Party:
         """The stream that this party and `peer` both have for this step and purpose, and nobody else."""
         return Stream(derive(self._secrets[peer], purpose, *self._label))
 
-    def triple(self, demand: Triple) -> TripleShares:
-        """This party's shares of the triple of this step."""
+    def draw(self, demand: Demand) -> Material:
+        """This party's shares of the correlated randomness of this step."""
         if self._source is None:
             raise ValueError("this session has no source of correlated randomness")
-        return self._source.triple(self._label, demand)
+        return self._source.draw(self._label, demand)
 
     def zero_share(self, shape: Shape, among: Sequence[int]) -> Array:
         """This party's share of a fresh sharing of zero among some parties, made without a message.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from protocols import additive, dealer, ring
-from protocols.correlations import Triple, TripleShares
+from protocols.correlations import Material, Triple
 from protocols.party import Party
 from protocols.products import Product
 
@@ -27,7 +27,7 @@ def session(count: int, products=(), party_type=Party, source_type=dealer.Dealer
     with_dealer = {i: os.urandom(32) for i in range(count)}
     corrections = [{} for _ in range(count)]
     for label, demand in products:
-        corrections[demand.holders[-1]][label] = dealer.deal(demand, label, with_dealer)
+        corrections[dealer.corrected(demand)][label] = dealer.deal(demand, label, with_dealer)
     sources = [source_type(i, with_dealer[i], corrections[i]) for i in range(count)]
     return [party_type(i, count, secrets[i], sources[i]) for i in range(count)]
 
@@ -86,9 +86,9 @@ def test_a_triple_is_drawn_once() -> None:
     demand = Triple(product, (0, 1), (0, 1))
     parties = session(2, [((7, 0), demand)])
     for party in parties:
-        party.at(7, 0).triple(demand)
+        party.at(7, 0).draw(demand)
         with pytest.raises(ValueError, match="used once"):
-            party.at(7, 0).triple(demand)
+            party.at(7, 0).draw(demand)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -107,8 +107,8 @@ def test_a_triple_is_drawn_once() -> None:
 def test_triples_multiply(count: int, product: Product) -> None:
     everyone = tuple(range(count))
     for demand in (Triple(product, everyone, everyone), Triple(product, (count - 1,), everyone[:-1])):
-        shares = [party.at(1).triple(demand) for party in session(count, [((1,), demand)])]
-        a, b, c = ([getattr(s, letter) for s in shares if getattr(s, letter) is not None] for letter in "abc")
+        shares = [party.at(1).draw(demand) for party in session(count, [((1,), demand)])]
+        a, b, c = ([s[letter] for s in shares if letter in s] for letter in "abc")
         total = [np.sum(held, axis=0, dtype=np.uint64) for held in (a, b, c)]
         assert np.array_equal(product(total[0], total[1]), total[2])
         assert (len(a), len(b), len(c)) == (len(demand.a_holders), len(demand.b_holders), count)
@@ -187,21 +187,20 @@ def test_what_is_seen_does_not_depend_on_the_inputs() -> None:
 
 
 class Unmasked(dealer.DealerSource):
-    def triple(self, label, demand) -> TripleShares:
-        t = super().triple(label, demand)
-        return t if t.a is None or label != (1, 0) else TripleShares(np.zeros_like(t.a), t.b, t.c)
+    def draw(self, label, demand) -> Material:
+        t = super().draw(label, demand)
+        return t if "a" not in t or label != (1, 0) else Material(t, a=np.zeros_like(t["a"]))
 
 
 class Reused(dealer.DealerSource):
     """The same masks at two labels."""
 
-    def triple(self, label, demand) -> TripleShares:
-        t = super().triple(label, demand)
+    def draw(self, label, demand) -> Material:
+        t = super().draw(label, demand)
         if label == (5, 0):
             self._drawn.discard((4, 0))
-            self._corrections[(4, 0)] = np.zeros(demand.c_shape, np.uint64)
-            again = super().triple((4, 0), demand)
-            return TripleShares(again.a, again.b, t.c)
+            self._corrections[(4, 0)] = np.zeros(demand.product.out_shape, np.uint64)
+            return Material(super().draw((4, 0), demand), c=t["c"])
         return t
 
 

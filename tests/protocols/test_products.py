@@ -72,6 +72,9 @@ def test_corrections_travel_in_batches_and_in_order() -> None:
     assert sorted(label for _, batch in batches for label, _ in batch) == [label for label, _ in demands]
     for party, batch in batches:
         assert [label for label, _ in batch] == sorted(label for label, _ in batch)
-        assert all(dealer.correction_words(demand) == {party: math.prod(demand.c_shape)} for _, demand in batch)
-        words = [math.prod(demand.c_shape) for _, demand in batch]
+        assert all(
+            (dealer.corrected(demand), dealer.correction_words(demand)) == (party, math.prod(demand.product.out_shape))
+            for _, demand in batch
+        )
+        words = [math.prod(demand.product.out_shape) for _, demand in batch]
         assert sum(words[:-1]) < CHUNK_WORDS
