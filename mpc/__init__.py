@@ -1,8 +1,9 @@
 """Joint computations over data that nobody may show: script, plan, cost, and the engine that runs it."""
 
-from mpc.computation import computation
+from mpc.computation import computation, settings
 from mpc.errors import BeaverError, DataError, PlanError, ScriptError
-from mpc.functions import concat, dot, matmul, reveal, stack
+from mpc.filters import histogram
+from mpc.functions import absolute, concat, dot, matmul, maximum, minimum, reveal, sign, stack, where
 from mpc.simulate import simulate
 
 __all__ = [
@@ -10,11 +11,18 @@ __all__ = [
     "DataError",
     "PlanError",
     "ScriptError",
+    "absolute",
     "computation",
     "concat",
     "dot",
+    "histogram",
     "matmul",
+    "maximum",
+    "minimum",
     "reveal",
+    "settings",
+    "sign",
     "simulate",
     "stack",
+    "where",
 ]

@@ -15,32 +15,43 @@ from mpc.passes import Graph, Output, compile_plan
 from mpc.plan import Plan
 from mpc.schema import Schema
 from mpc.trace import PACKAGE, Trace
-from mpc.values import Value
+from mpc.undefined import MARK
+from mpc.values import Value, record
 
-__all__ = ["Computation", "computation", "load"]
+__all__ = ["PRECISION", "Computation", "computation", "load", "settings"]
+
+PRECISION = 20
+"""Significant bits that every real value keeps at least, unless a script asks for more."""
 
 
 class Computation:
     """What `@mpc.computation` makes of a function. It computes nothing until it is planned and run."""
 
-    def __init__(self, function: Callable[[Data], Any]) -> None:
+    def __init__(self, function: Callable[[Data], Any], precision: int = PRECISION) -> None:
         self.function = function
+        self.precision = precision
         self.name = function.__name__
         self.__doc__ = function.__doc__
 
-    def plan(self, schema: Schema, analyst: str = "analyst", precision: int = 16) -> Plan:
+    def plan(self, schema: Schema, analyst: str = "analyst", precision: int | None = None) -> Plan:
         """The plan for tables with this schema; results go to `analyst` unless the script says otherwise.
 
-        `precision`: the significant bits, relative to its declared range, that every real column keeps at least.
+        `precision`: the significant bits, relative to its range, that every real value keeps at least, and the accuracy
+        of functions; without it the computation's own.
         Raises ScriptError for what a script cannot say, PlanError for a plan that could overflow.
         """
         trace = Trace()
         outputs = []
         for name, revealed in _outputs(self._recorded(Data(schema, trace))).items():
-            if not 1 <= len(name) <= 64:
-                raise ScriptError(f"{name[:64]!r} cannot be a result's name", "Use 1 to 64 characters.")
-            outputs.append(Output(name, revealed.value.step, tuple(sorted(set(revealed.to or (analyst,))))))
-        return compile_plan(tuple(schema), Graph(trace, tuple(outputs)), precision)
+            if not 1 <= len(name) < 64 or name.endswith(MARK):
+                raise ScriptError(f"{name[:64]!r} cannot be a result's name", "Use 1 to 63 characters, the last no ?.")
+            to = tuple(sorted(set(revealed.to or (analyst,))))
+            value, flag = revealed.value, revealed.value.defined
+            if flag is not None:
+                value = record("where", flag, value, 0)
+                outputs.append(Output(name + MARK, flag.step, to))
+            outputs.append(Output(name, value.step, to))
+        return compile_plan(tuple(schema), Graph(trace, tuple(outputs)), precision or self.precision)
 
     def _recorded(self, data: Data) -> Any:
         """What the script returns. Its mistakes become ScriptErrors that tell the script's line."""
@@ -60,6 +71,17 @@ def computation(function: Callable[[Data], Any]) -> Computation:
     if not callable(function):
         raise ScriptError("@mpc.computation decorates a function of one argument, `data`")
     return Computation(function)
+
+
+def settings(*, precision: int) -> Callable[[Callable[[Data], Any] | Computation], Computation]:
+    """Decorate a computation: `precision` significant bits (20 unless said) at least, in every real value."""
+    if not isinstance(precision, int) or not 1 <= precision <= 52:
+        raise ScriptError(f"mpc.settings: the precision {precision!r} is not 1 to 52 bits")
+
+    def set_for(function: Callable[[Data], Any] | Computation) -> Computation:
+        return Computation(function.function if isinstance(function, Computation) else function, precision)
+
+    return set_for
 
 
 def load(path: str | Path, name: str | None = None) -> Computation:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mpc.instructions import Reveal
 from mpc.plan import Plan
 from mpc.schedule import Schedule
 from protocols import additive, dealer
@@ -19,13 +21,14 @@ _WORD = 8
 class Cost:
     """Rounds, payload bytes and material. Bytes are those of ring words; frames and handshakes come on top.
 
-    `triple_words`: elements of all triples' a, b and c. `offline_bytes`: what the dealer sends to each party.
+    `pieces`: correlations consumed. `material_words`: the words that they hold, each part counted once.
+    `offline_bytes`: what the dealer sends to each party.
     """
 
     rounds: int
     bytes_sent: Mapping[str, int]
-    triples: int
-    triple_words: int
+    pieces: int
+    material_words: int
     offline_bytes: Mapping[str, int]
 
     def seconds(self, round_trip: float, bytes_per_second: float) -> float:
@@ -37,24 +40,24 @@ def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
     """The cost of a plan under a protocol, with the dealer as its source."""
     schedule = Schedule(plan, protocol)
     sent = [0] * len(plan.parties)
-    for secret in schedule.products.values():
-        for block in secret.product.blocks():
-            piece = protocol.product_cost(len(plan.parties), secret.product.of(block), secret.x_owner, secret.y_owner)
-            sent = [total + words for total, words in zip(sent, piece.words, strict=True)]
-    for i, step in plan.of("reveal"):
-        for recipient in step.params["to"]:
-            for party, name in enumerate(plan.parties):
-                sent[party] += plan.types[i].size * (name != recipient)
+    for i, instruction in enumerate(schedule.program):
+        for piece in schedule.pieces(i):
+            words = schedule.cost(i, piece).words
+            sent = [total + more for total, more in zip(sent, words, strict=True)]
+        if isinstance(instruction.action, Reveal):
+            for recipient in instruction.action.to:
+                for party, name in enumerate(plan.parties):
+                    sent[party] += instruction.words * (name != recipient)
     offline = [0] * len(plan.parties)
-    triples = triple_words = 0
+    pieces = material = 0
     for _, demand in schedule.demands():
-        triples += 1
-        triple_words += demand.product.words
+        pieces += 1
+        material += sum(math.prod(part.shape) for part in (*demand.free, *demand.bound))
         offline[dealer.corrected(demand)] += dealer.correction_words(demand)
     return Cost(
         schedule.rounds,
         {name: _WORD * words for name, words in zip(plan.parties, sent, strict=True)},
-        triples,
-        triple_words,
+        pieces,
+        material,
         {name: _WORD * words for name, words in zip(plan.parties, offline, strict=True)},
     )

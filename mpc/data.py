@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import NoReturn, overload
 
 from mpc.errors import ScriptError
+from mpc.filters import FilteredTable, Groups
 from mpc.functions import concat, stack
 from mpc.schema import Schema
 from mpc.trace import Trace
@@ -87,12 +88,26 @@ class TableView:
             total = total + other
         return total
 
-    def __getitem__(self, column: str | list[str]) -> Value:
-        """A column, or for a list of names a matrix of rows by columns."""
+    @overload
+    def __getitem__(self, column: str | list[str]) -> Value: ...
+
+    @overload
+    def __getitem__(self, column: Value) -> FilteredTable: ...
+
+    def __getitem__(self, column: str | list[str] | Value) -> Value | FilteredTable:
+        """A column; for a list of names a matrix of rows by columns; for a condition, one truth value a row, the rows
+        for which it holds.
+        """
+        if isinstance(column, Value):
+            return FilteredTable(self, column)
         if isinstance(column, list):
             return stack([self[name] for name in column], axis=1)
         parts = [self._column(party, column) for party in self._holders]
         return parts[0] if len(parts) == 1 else concat(parts)
+
+    def groupby(self, key: str, keys: Sequence[int | float]) -> Groups:
+        """The rows by the values of a column, which are looked for in a public list."""
+        return Groups(self, key, keys)
 
     def _column(self, party: str, name: str) -> Value:
         table = self._schema[party][self.name]

@@ -1,27 +1,50 @@
-"""Of which degree is each result in one party's values?
+"""How far could each result single out one party's rows? By its degree as a polynomial in that party's values.
 
 Sums, means, variances, covariances and regressions' normal equations are of degree 1 or 2. Of a higher degree a sum
 over many rows can still be the value of one: the product of (ward - v) over all wards v but one picks that ward's rows,
-and n power sums of n values give back the values (Newton's identities).
+and n power sums of n values give back the values (Newton's identities). A comparison of single rows' values picks rows
+outright, and a function of them can be a polynomial of any degree: both count as unlimited.
+
+What is computed from a number that could itself be revealed tells no more than that number: it counts as of degree 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 
-from mpc.operations import ProductOperation
+from mpc.operations import Circuit, ProductOperation
+from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
 from mpc.plan import Plan
 
 __all__ = ["degrees"]
 
 
-def degrees(plan: Plan, party: str) -> Mapping[str, int]:
-    """For every result, its degree as a polynomial in the party's columns; 0 where it does not depend on them."""
-    found: list[int] = []
-    for step in plan.steps:
-        inputs = [found[i] for i in step.inputs]
+def degrees(
+    plan: Plan, party: str, aggregates: Collection[int] = (), most: int = 2, conditions: bool = False
+) -> Mapping[str, float]:
+    """For every result, its degree in the party's columns; 0 where it does not depend on single rows of them.
+
+    `aggregates`: the steps all of whose numbers aggregate enough of the party's rows. Of these, one of degree at most
+    `most` could be revealed. `conditions`: whether comparisons and functions of single rows are allowed, and count
+    as of the degree of what they are computed from.
+    """
+    found: list[float] = []
+    told: dict[str, float] = {}
+    for i, step in enumerate(plan.steps):
+        inputs = [0 if j in aggregates and found[j] <= most else found[j] for j in step.inputs]
+        operation = step.operation
         if step.op == "column":
-            found.append(int(step.params["party"] == party))
+            degree: float = int(step.params["party"] == party)
+        elif step.op == "noisy":  # the noise answers for every row
+            degree = 0
+        elif isinstance(operation, ProductOperation | MultiplyRounded | MatmulRounded):
+            degree = sum(inputs)
+        elif isinstance(operation, Circuit) and not isinstance(operation, Rescale):
+            degree = max(inputs, default=0) if conditions or not any(inputs) else math.inf
         else:
-            found.append(sum(inputs) if isinstance(step.operation, ProductOperation) else max(inputs, default=0))
-    return {step.params["name"]: found[i] for i, step in plan.of("reveal")}
+            degree = max(inputs, default=0)
+        found.append(degree)
+        if step.op == "reveal":
+            told[step.params["name"]] = found[step.inputs[0]]
+    return told

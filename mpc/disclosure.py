@@ -27,7 +27,7 @@ from mpc.operations.structure import numpy_key
 from mpc.plan import Plan, Step
 from mpc.types import Shape
 
-__all__ = ["cohorts"]
+__all__ = ["RowSet", "aggregates", "cohorts", "rows_used"]
 
 _MOST_POSITIONS = 1 << 24
 """Positions and rows that are looked at one by one, in a whole plan."""
@@ -39,6 +39,9 @@ _Numbers = NDArray[np.int64]
 
 _Rows = range | _Numbers
 """The row at each position of an axis, -1 for none."""
+
+RowSet = range | NDArray[np.bool_]
+"""Rows of a table: their numbers, or a truth value for each."""
 
 _Classes = range | _Numbers
 """Which rows a value sums: a range of rows that are all alike, or a number for every row of the table, the same for
@@ -67,16 +70,37 @@ def cohorts(plan: Plan, party: str) -> Mapping[str, int]:
 
     Raises PlanError for a plan that is too large to judge.
     """
+    rows = _rows_behind(plan, party)
+    return {step.params["name"]: count for i, step in plan.of("reveal") if (count := rows[i]) is not None}
+
+
+def aggregates(plan: Plan, party: str, least: int) -> frozenset[int]:
+    """The steps of which no number depends on fewer than `least` rows of the party's. Raises PlanError as `cohorts`."""
+    rows = _rows_behind(plan, party)
+    return frozenset(i for i, count in enumerate(rows) if count is None or count >= least)
+
+
+def rows_used(plan: Plan, party: str) -> Mapping[str, Mapping[str, RowSet]]:
+    """For every result: which rows of the party's tables it depends on, other than under noise: result -> table -> rows.
+
+    Raises PlanError as `cohorts`.
+    """
     judge = _Judge(plan)
     known: list[_Known] = []
     for i, step in enumerate(plan.steps):
         known.append(judge.step(i, step, [known[j] for j in step.inputs]))
-    fewest: dict[str, int] = {}
-    for i, step in plan.of("reveal"):
-        counts = list(_counts(known[i], party)) if plan.types[i].size else []
-        if counts:
-            fewest[step.params["name"]] = min(counts)
-    return fewest
+    return {step.params["name"]: judge.used(known[i], party) for i, step in plan.of("reveal")}
+
+
+def _rows_behind(plan: Plan, party: str) -> list[int | None]:
+    """For every step, the fewest rows that one of its numbers aggregates; None where it depends on none."""
+    judge = _Judge(plan)
+    known: list[_Known] = []
+    rows: list[int | None] = []
+    for i, step in enumerate(plan.steps):
+        known.append(judge.step(i, step, [known[j] for j in step.inputs]))
+        rows.append(min(_counts(known[i], party), default=None) if plan.types[i].size else None)
+    return rows
 
 
 def _counts(known: _Known, party: str) -> Iterator[int]:
@@ -101,6 +125,8 @@ class _Judge:
         """What is known of a step's value."""
         shapes = [self.plan.types[j].shape for j in step.inputs]
         params = step.params
+        if step.operation.elementwise:
+            return inputs[0] if len(inputs) == 1 else self.together(inputs, shapes, self.plan.types[i].shape)
         match step.op:
             case "column":
                 return _Known((_Axis({(params["party"], params["table"]): range(params["rows"])}),))
@@ -108,11 +134,9 @@ class _Judge:
                 return _Known((), {(params["party"], params["table"]): range(params["rows"])})
             case "constant":
                 return _Known(tuple(self.slices(constant_values(params))))
-            case "negate" | "divide" | "share" | "reveal":
-                return inputs[0]
-            case "add" | "subtract" | "multiply":
-                return self.together(inputs, shapes, self.plan.types[i].shape)
-            case "matmul":
+            case "noisy":  # the noise answers for every row
+                return _Known((_Axis(),) * len(shapes[0]))
+            case "matmul" | "matmul_rounded":
                 return self.matmul(inputs, shapes)
             case "sum":
                 return self.summed(inputs[0], params["axes"])
@@ -255,6 +279,21 @@ class _Judge:
             else:
                 self.allowed(words.size)
                 yield _Axis({}, np.unique(words, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64))
+
+    def used(self, known: _Known, party: str) -> dict[str, RowSet]:
+        """Which rows of the party's tables a value depends on."""
+        used: dict[str, RowSet] = {}
+        for table, classes in known.summed.items():
+            if table[0] == party:
+                used[table[1]] = classes if isinstance(classes, range) else classes > 0
+        for table, here in ((table, here) for axis in known.axes for table, here in axis.rows.items()):
+            if table[0] == party and not (isinstance(here, range) and table[1] not in used):
+                rows = self.numbers(here)
+                here = self.spread(table, used.get(table[1], range(0))) > 0
+                here[rows[rows >= 0]] = True
+            if table[0] == party:
+                used[table[1]] = here
+        return used
 
     def finer(self, one: _Numbers | None, other: _Numbers | None) -> _Numbers | None:
         if one is None or other is None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpc.errors import DataError
 from mpc.operations import Params
-from mpc.types import Type
+from mpc.types import BOOLEAN, Type
 from protocols.ring import Array
 
 __all__ = ["decode", "encode_column"]
@@ -84,9 +84,13 @@ def _encode_reals(values: NDArray[np.float64], encoded: NDArray[np.int64], param
     return outside, undefined
 
 
-def decode(elements: Array, type_: Type) -> int | float | NDArray[np.int64] | NDArray[np.float64]:
-    """A revealed value in its own units: int for whole scalars, float for others, arrays for arrays."""
+def decode(
+    elements: Array, type_: Type
+) -> bool | int | float | NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float64]:
+    """A revealed value in its own units: bool, int or float for a scalar, an array of these for an array."""
     signed = elements.view(np.int64)
+    if type_.domain == BOOLEAN:
+        return bool(signed.reshape(-1)[0]) if not type_.shape else (signed != 0).reshape(type_.shape)
     whole = type_.domain.kind == "integer" and type_.domain.denominator == 1
     if not type_.shape:
         element = int(signed.reshape(-1)[0])

@@ -6,21 +6,22 @@ and in the simulator.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from mpc.instructions import Input, Instruction, Local, Noise, Reveal, SecretProduct, Share
 from mpc.operations import Params
-from mpc.operations.inputs import Constant
-from mpc.plan import Step
-from mpc.schedule import Schedule, SecretProduct
-from mpc.types import Private, Public, Visibility
+from mpc.schedule import Piece, Schedule
 from protocols import ring
+from protocols.correlations import Kind
 from protocols.party import Party
+from protocols.primitives import Primitive, packed_words
 from protocols.ring import Array
 from protocols.rounds import Need, Send, Task, run_round
 
@@ -41,109 +42,159 @@ class Outcome:
 
 
 class Engine:
-    """One run of a scheduled plan at one party. `inputs`: the encoded columns and row counts of this party, by step."""
+    """One run of a scheduled plan at one party.
 
-    def __init__(self, schedule: Schedule, party: Party, inputs: Mapping[int, Array]) -> None:
-        self._plan = plan = schedule.plan
+    `inputs`: the encoded columns and row counts of this party, by step. `noise`: what this party adds to each noisy
+    step, as ring words; zeros where it adds none.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        party: Party,
+        inputs: Mapping[int, Array],
+        noise: Mapping[int, Array] = MappingProxyType({}),
+    ) -> None:
+        self._plan = schedule.plan
+        self._program = schedule.program
         self._schedule = schedule
         self._protocol = schedule.protocol
         self._party = party
-        self._name = plan.parties[party.index]
-        self._values: dict[int, Array] = dict(inputs)
+        self._noise = noise
+        self._values: dict[int, Array] = {
+            i: inputs[instruction.step]
+            for i, instruction in enumerate(self._program)
+            if isinstance(instruction.action, Input) and instruction.step in inputs
+        }
 
     def run(self, send: Send) -> Generator[Need, Array, Outcome]:
         """Run the plan. Yields (peer, words) for every message that it waits for and takes the message's words."""
         outcome = Outcome()
-        by_round: list[list[int]] = [[] for _ in range(self._schedule.rounds)]
-        for i, start in enumerate(self._schedule.start):
-            by_round[min(start, self._schedule.rounds - 1)].append(i)
+        schedule = self._schedule
+        by_round: list[list[int]] = [[] for _ in range(schedule.rounds)]
+        ending: dict[int, list[int]] = {}
+        for i, start in enumerate(schedule.start):
+            by_round[min(start, schedule.rounds - 1)].append(i)
+            if schedule.end[i] > start:
+                ending.setdefault(schedule.end[i], []).append(i)
         running: list[Task[Any]] = []
-        for number, steps in enumerate(by_round):
-            products: list[SecretProduct] = []
-            reveals: list[Task[None]] = []
-            for i in steps:
-                step = self._plan.steps[i]
-                if i in self._schedule.products:
-                    products.append(self._schedule.products[i])
-                elif step.op == "reveal":
-                    reveals.append(Task(partial(self._reveal, i, step, outcome), self._plan.types[i].size))
+        for number, instructions in enumerate(by_round):
+            sending: list[int] = []
+            for i in instructions:
+                if self._program[i].sends:
+                    sending.append(i)
                 else:
-                    self._local(i, step)
+                    self._local(i, self._program[i])
                     self._forget(i)
             started: list[Task[Any]] = []
-            tasks = chain(running, _noting(self._tasks(products, reveals), started))
+            tasks = chain(running, _noting(self._tasks(sending, outcome), started))
             outcome.rounds += yield from run_round(tasks, send)
             running = [task for task in (*running, *started) if not task.finished]
-            for i in self._schedule.products:
-                if self._schedule.end[i] == number + 1:
-                    self._forget(i)
+            for i in ending.get(number + 1, ()):
+                self._forget(i)
         if running:
             raise RuntimeError("a protocol takes more rounds than its formula says")
         return outcome
 
-    def _tasks(self, products: Iterable[SecretProduct], reveals: Iterable[Task[None]]) -> Iterable[Task[Any]]:
-        for secret in products:
-            step = self._plan.steps[secret.step]
-            x, y = (self._values.get(j) for j in step.inputs)
-            whole = np.zeros(secret.product.out_shape, np.uint64)
-            self._values[secret.step] = whole
-            owned = secret.x_owner is not None or secret.y_owner is not None
-            for number, block in enumerate(secret.product.blocks()):
-                x_part, y_part = secret.product.operands(block, x, y)
-                computing = partial(
-                    self._protocol.product,
-                    self._party.at(secret.step, number),
-                    secret.product.of(block),
-                    x_part,
-                    y_part,
-                    secret.x_owner,
-                    secret.y_owner,
-                )
-                yield Task(computing, block.weight(owned=owned), partial(secret.product.gather, whole, block))
-        yield from reveals
+    def _tasks(self, sending: Sequence[int], outcome: Outcome) -> Iterator[Task[Any]]:
+        """What sends messages from this round on, reveals last."""
+        for i in sending:
+            instruction = self._program[i]
+            if isinstance(instruction.action, SecretProduct):
+                yield from self._products(i, instruction, instruction.action)
+            elif isinstance(instruction.action, Primitive):
+                yield from self._primitives(i, instruction, instruction.action)
+        for i in sending:
+            action = self._program[i].action
+            if isinstance(action, Reveal):
+                yield Task(partial(self._reveal, i, action, outcome), self._program[i].words)
 
-    def _local(self, i: int, step: Step) -> None:
-        """Compute a step that needs no message, if its value is one that this party has."""
-        visibility = self._plan.types[i].visibility
-        if step.op == "constant":
-            self._values[i] = Constant().encoded(step.params)
-        elif step.op == "share":
-            self._values[i] = self._share(i, step.inputs[0])
-        elif step.inputs and self._has(visibility):
-            types = [self._plan.types[j] for j in step.inputs]
-            values = [self._values[j] for j in step.inputs]
-            self._values[i] = step.operation.evaluate(values, types, step.params)
+    def _products(self, i: int, instruction: Instruction, action: SecretProduct) -> Iterator[Task[Any]]:
+        x, y = (self._values.get(j) for j in instruction.inputs)
+        whole = np.zeros(instruction.shape, np.uint64)
+        self._values[i] = whole
+        owned = action.x_owner is not None or action.y_owner is not None
+        for number, block in enumerate(action.product.blocks()):
+            x_part, y_part = action.product.operands(block, x, y)
+            computing = partial(
+                self._protocol.product,
+                self._party.at(i, number),
+                action.product.of(block),
+                x_part,
+                y_part,
+                action.x_owner,
+                action.y_owner,
+            )
+            yield Task(computing, block.weight(owned=owned), partial(action.product.gather, whole, block))
 
-    def _has(self, visibility: Visibility) -> bool:
-        return not isinstance(visibility, Private) or visibility.owner == self._name
+    def _primitives(self, i: int, instruction: Instruction, action: Primitive) -> Iterator[Task[Any]]:
+        inputs = [
+            _flat(self._values[j], action.length, kind)
+            for j, kind in zip(instruction.inputs, action.takes, strict=True)
+        ]
+        whole = np.zeros(instruction.shape, np.uint64)
+        self._values[i] = whole
+        result = _flat(whole, action.length, action.gives)
+        for piece in self._schedule.pieces(i):
+            assert piece.primitive is not None
+            parts = [_cut(x, piece, kind) for x, kind in zip(inputs, action.takes, strict=True)]
+            computing = partial(self._protocol.primitive, self._party.at(i, piece.number), piece.primitive, *parts)
+            # each word goes to one peer: no party sends another more than this
+            weight = max(self._schedule.cost(i, piece).words)
+            yield Task(computing, weight, partial(np.copyto, _cut(result, piece, action.gives)))
 
-    def _share(self, i: int, source: int) -> Array:
-        type_ = self._plan.types[source]
-        if isinstance(type_.visibility, Public):
-            return self._values[source] if self._party.index == 0 else np.zeros(type_.shape, np.uint64)
-        assert isinstance(type_.visibility, Private)
-        owner = self._plan.parties.index(type_.visibility.owner)
-        return self._protocol.share(self._party.at(i), self._values.get(source), type_.shape, owner)
+    def _local(self, i: int, instruction: Instruction) -> None:
+        """Do what needs no message, if its value is one that this party has."""
+        values = [self._values[j] for j in instruction.inputs if j in self._values]
+        action = instruction.action
+        if isinstance(action, Share):
+            self._values[i] = self._share(i, instruction, action.owner)
+        elif isinstance(action, Noise):
+            self._values[i] = ring.add(values[0], self._noise[instruction.step])
+        elif isinstance(action, Primitive):  # of no elements
+            self._values[i] = np.zeros(instruction.shape, np.uint64)
+        elif isinstance(action, Local) and instruction.holder in (None, self._party.index):
+            self._values[i] = action.evaluate(self._party.index, *values)
 
-    async def _reveal(self, i: int, step: Step, outcome: Outcome) -> None:
+    def _share(self, i: int, instruction: Instruction, owner: int | None) -> Array:
+        value = self._values.get(instruction.inputs[0])
+        if owner is None:
+            return value if self._party.index == 0 and value is not None else np.zeros(instruction.shape, np.uint64)
+        return self._protocol.share(self._party.at(i), value, instruction.shape, owner)
+
+    async def _reveal(self, i: int, action: Reveal, outcome: Outcome) -> None:
         """Re-randomise this party's share; send it to recipients that are parties, hand it over for the others."""
         party = self._party.at(i)
-        shape = self._plan.types[i].shape
-        share = self._protocol.refresh(party, self._values[step.inputs[0]])
-        name, parties = step.params["name"], self._plan.parties
-        inside = [parties.index(to) for to in step.params["to"] if to in parties]
-        for to in step.params["to"]:
+        shape = self._program[i].shape
+        share = self._protocol.refresh(party, self._values[self._program[i].inputs[0]])
+        parties = self._plan.parties
+        inside = [parties.index(to) for to in action.to if to in parties]
+        for to in action.to:
             if to not in parties:
-                outcome.shares.setdefault(to, {})[name] = share
+                outcome.shares.setdefault(to, {})[action.name] = share
         (value,) = await party.open((share, shape, party.everyone, inside))
         if value is not None:
-            outcome.revealed[name] = value
+            outcome.revealed[action.name] = value
 
     def _forget(self, done: int) -> None:
-        """Drop the values that no later step takes."""
-        for j in {done, *self._plan.steps[done].inputs}:
+        """Drop the values that no later instruction takes."""
+        for j in {done, *self._program[done].inputs}:
             if self._schedule.last_use[j] == done:
                 self._values.pop(j, None)
+
+
+def _flat(x: Array, length: int, kind: Kind) -> Array:
+    """A primitive's operand as its protocol takes it: elements, or packed words, along the last axis."""
+    if kind == "bits":
+        return x
+    return x.reshape(-1) if x.size == length else x.reshape(-1, length)
+
+
+def _cut(x: Array, piece: Piece, kind: Kind) -> Array:
+    """The part of an operand that one task works on."""
+    if kind == "bits":
+        return x[..., piece.start // 64 : packed_words(piece.stop)]
+    return x[..., piece.start : piece.stop]
 
 
 def _noting(tasks: Iterable[Task[Any]], into: list[Task[Any]]) -> Iterator[Task[Any]]:

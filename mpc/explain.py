@@ -81,8 +81,8 @@ def _cost(cost: Cost, source: str) -> Iterator[str]:
     for party, sent in cost.bytes_sent.items():
         yield f"  {party + ' sends':<18}{sent:,} bytes"
     offline = ", ".join(f"{size:,} bytes to {party}" for party, size in cost.offline_bytes.items() if size)
-    triples = f"{cost.triples} triples of {cost.triple_words:,} words"
-    yield f"  offline           {triples}, {source}: {offline or 'nothing to send'}"
+    material = f"{cost.pieces:,} correlations of {cost.material_words:,} words"
+    yield f"  offline           {material}, {source}: {offline or 'nothing to send'}"
     yield f"  time, LAN         about {_seconds(cost.seconds(*LAN))} (0.5 ms round trip, 1 Gbit/s)"
     yield f"  time, WAN         about {_seconds(cost.seconds(*WAN))} (40 ms round trip, 100 Mbit/s)"
 

@@ -8,9 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpc.errors import ScriptError
-from mpc.values import Operand, Value, check_axis
+from mpc.values import Operand, Value, check_axis, record
 
-__all__ = ["Revealed", "concat", "dot", "matmul", "reveal", "stack"]
+__all__ = [
+    "Revealed",
+    "absolute",
+    "concat",
+    "dot",
+    "matmul",
+    "maximum",
+    "minimum",
+    "reveal",
+    "sign",
+    "stack",
+    "where",
+]
 
 
 @dataclass(frozen=True)
@@ -23,20 +35,12 @@ class Revealed:
 
 def dot(x: Operand, y: Operand) -> Value:
     """The dot product, as numpy.dot for up to two axes: of two vectors a number, of matrices their product."""
-    if isinstance(x, Value):
-        return x.dot(y)
-    if isinstance(y, Value):
-        return x @ y if np.ndim(x) and y.ndim else y * x
-    raise ScriptError("mpc.dot needs a secret value; numpy computes on public ones")
+    return record("matmul" if _axes(x) and _axes(y) else "multiply", x, y)
 
 
 def matmul(x: Operand, y: Operand) -> Value:
     """The matrix product, as numpy.matmul for one and two axes."""
-    if isinstance(x, Value):
-        return x @ y
-    if isinstance(y, Value):
-        return x @ y
-    raise ScriptError("mpc.matmul needs a secret value; numpy computes on public ones")
+    return record("matmul", x, y)
 
 
 def concat(values: Sequence[Operand], axis: int = 0) -> Value:
@@ -59,6 +63,31 @@ def reveal(value: Value, to: str | Sequence[str] = ()) -> Revealed:
     return Revealed(value, names)
 
 
+def where(condition: Operand, x: Operand, y: Operand) -> Value:
+    """x where a truth value holds, y elsewhere, as numpy.where."""
+    return record("where", condition, x, y)
+
+
+def minimum(x: Operand, y: Operand) -> Value:
+    """The smaller of x and y, element by element."""
+    return record("minimum", x, y)
+
+
+def maximum(x: Operand, y: Operand) -> Value:
+    """The larger of x and y, element by element."""
+    return record("maximum", x, y)
+
+
+def absolute(x: Value) -> Value:
+    """|x|, element by element."""
+    return record("absolute", x)
+
+
+def sign(x: Value) -> Value:
+    """-1, 0 or 1, element by element."""
+    return (x > 0) * 1 - (x < 0)
+
+
 def _join(op: str, values: Sequence[Operand], axis: int, extra: int) -> Value:
     if isinstance(values, Value) or not isinstance(values, Sequence):
         raise ScriptError(f"mpc.{op} takes a list of values")
@@ -66,5 +95,8 @@ def _join(op: str, values: Sequence[Operand], axis: int, extra: int) -> Value:
     if first is None:
         raise ScriptError(f"mpc.{op} needs a secret value among its inputs; numpy joins public ones")
     axis = check_axis(axis, first.ndim + extra)
-    steps = [first._lift(value) for value in values]
-    return Value(first._trace, first._trace.add(op, *steps, axis=axis))
+    return record(op, *values, axis=axis)
+
+
+def _axes(operand: Operand) -> int:
+    return operand.ndim if isinstance(operand, Value) else np.ndim(operand)

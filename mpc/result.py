@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Result", "Timings", "Traffic"]
+from mpc.undefined import UNDEFINED
+
+__all__ = ["Result", "Timings", "Traffic", "plain"]
+
+
+def plain(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Results as JSON carries them: numbers and nested lists, None for what is undefined."""
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else None if value is UNDEFINED else value
+        for name, value in results.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -57,12 +67,8 @@ class Result(Mapping[str, Any]):
 
     def to_json(self) -> dict[str, Any]:
         """The result, traffic and timings as plain numbers, lists and dicts."""
-        plain = {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in self.values_by_name.items()
-        }
         content: dict[str, Any] = {
-            "result": plain,
+            "result": plain(self.values_by_name),
             "traffic": {"rounds": self.traffic.rounds, "bytes_sent": dict(self.traffic.bytes_sent)},
             "timings": dict(vars(self.timings)),
         }

@@ -1,4 +1,4 @@
-"""Schedule rounds: when each step runs, and which correlated randomness it will want. The same at every party."""
+"""Schedule rounds: when each instruction runs, and which correlated randomness it wants. The same at every party."""
 
 from __future__ import annotations
 
@@ -6,43 +6,46 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from mpc.instructions import Instruction, Reveal, SecretProduct
 from mpc.operations import ProductOperation
 from mpc.plan import Plan
-from mpc.types import Private, Shared, Visibility
+from mpc.program import lower
 from protocols import additive
-from protocols.correlations import Label, Triple
-from protocols.interface import SharingProtocol
-from protocols.products import Product
+from protocols.correlations import Demand, Label
+from protocols.interface import Cost, SharingProtocol
+from protocols.primitives import Primitive
+from protocols.products import Block
 
-__all__ = ["Schedule", "SecretProduct"]
+__all__ = ["Piece", "Schedule"]
 
 
 @dataclass(frozen=True)
-class SecretProduct:
-    """A product step that needs the protocol: its ring product, and who owns each operand (None: shared by all)."""
+class Piece:
+    """What one task computes of an instruction: a block of a product, or elements [start, stop) of a primitive."""
 
-    step: int
-    product: Product
-    x_owner: int | None
-    y_owner: int | None
+    number: int
+    start: int
+    stop: int
+    primitive: Primitive | None = None
+    block: Block | None = None
 
 
 class Schedule:
-    """When each step of a plan runs under a protocol: at the start of round `start[step]`; its value is there at the
-    start of round `end[step]`. All reveals come last, in one round.
+    """When each instruction of a plan's program runs under a protocol: at the start of round `start`; its value is
+    there at the start of round `end`. All reveals come last, in one round.
     """
 
     def __init__(self, plan: Plan, protocol: SharingProtocol = additive) -> None:
         self.plan = plan
         self.protocol = protocol
-        self.products = {product.step: product for product in _secret_products(plan)}
+        self.program: list[Instruction] = lower(plan)
         self.start: list[int] = []
         self.end: list[int] = []
-        for i, step in enumerate(plan.steps):
-            self.start.append(max((self.end[j] for j in step.inputs), default=0))
-            self.end.append(self.start[i] + (self._rounds(self.products[i]) if i in self.products else 0))
-        computing = max((self.end[i] for i in self.products), default=0)
-        reveals = [i for i, _ in plan.of("reveal")]
+        for instruction in self.program:
+            self.start.append(max((self.end[j] for j in instruction.inputs), default=0))
+            self.end.append(self.start[-1] + self._rounds(instruction))
+        reveals = [i for i, instruction in enumerate(self.program) if isinstance(instruction.action, Reveal)]
+        computing = max(self.end, default=0)
         for i in reveals:
             self.start[i] = computing
         self.rounds = computing + (1 if reveals else 0)
@@ -50,52 +53,75 @@ class Schedule:
 
     @cached_property
     def last_use(self) -> list[int]:
-        """For every step, the last step that takes its value (itself, if none does)."""
-        last = list(range(len(self.plan.steps)))
-        for i in sorted(range(len(self.plan.steps)), key=self.order):
-            for j in self.plan.steps[i].inputs:
+        """For every instruction, the last one that takes its value (itself, if none does)."""
+        last = list(range(len(self.program)))
+        for i in sorted(range(len(self.program)), key=self.order):
+            for j in self.program[i].inputs:
                 last[j] = i
         return last
 
-    def order(self, step: int) -> tuple[int, bool, int]:
-        """When a step runs, to sort by: within a round, local steps come before what sends messages."""
-        return self.start[step], step in self.products or self.plan.steps[step].op == "reveal", step
+    def order(self, i: int) -> tuple[int, bool, int]:
+        """When an instruction runs, to sort by: within a round, local work comes before what sends messages."""
+        return self.start[i], self.program[i].sends, i
 
-    def _rounds(self, secret: SecretProduct) -> int:
-        block = secret.product.of(secret.product.blocks()[0])
-        return self.protocol.product_cost(len(self.plan.parties), block, secret.x_owner, secret.y_owner).rounds
+    def pieces(self, i: int) -> Iterator[Piece]:
+        """The tasks of a product or a primitive, in order."""
+        action = self.program[i].action
+        if isinstance(action, SecretProduct):
+            for number, block in enumerate(action.product.blocks()):
+                yield Piece(number, block.start, block.stop, block=block)
+        elif isinstance(action, Primitive):
+            step = action.block or max(action.length, 1)
+            for number, start in enumerate(range(0, action.length, step)):
+                stop = min(start + step, action.length)
+                yield Piece(number, start, stop, primitive=action.of(stop - start))
+
+    def cost(self, i: int, piece: Piece) -> Cost:
+        """Rounds and words of one task."""
+        action, parties = self.program[i].action, len(self.plan.parties)
+        if isinstance(action, SecretProduct) and piece.block is not None:
+            product = action.product.of(piece.block)
+            return self.protocol.product_cost(parties, product, action.x_owner, action.y_owner)
+        assert piece.primitive is not None
+        return self.protocol.primitive_cost(parties, piece.primitive)
+
+    def _rounds(self, instruction: Instruction) -> int:
+        i = len(self.start) - 1
+        first = next(self.pieces(i), None)
+        return self.cost(i, first).rounds if first is not None else 0
 
     def warm(self) -> None:
-        """Load the compiled code that the plan's products will want, before a round waits for it."""
+        """Load the compiled code that the plan will want, before a round waits for it."""
         for step in self.plan.steps:
             if isinstance(step.operation, ProductOperation):
                 x, y = (self.plan.types[j].shape for j in step.inputs)
                 step.operation.product(x, y).warm()
+        for instruction in self.program:
+            if isinstance(instruction.action, SecretProduct):
+                instruction.action.product.warm()
+            elif isinstance(instruction.action, Primitive):
+                instruction.action.warm()
 
     @property
-    def product_words(self) -> int:
-        """Elements of the operands and results of all secret products."""
-        return sum(secret.product.words for secret in self.products.values())
+    def secret_words(self) -> int:
+        """Elements of the operands and results of all products and primitives."""
+        return sum(
+            instruction.words + sum(self.program[j].words for j in instruction.inputs)
+            for instruction in self.program
+            if isinstance(instruction.action, SecretProduct | Primitive)
+        )
 
-    def demands(self) -> Iterator[tuple[Label, Triple]]:
-        """Every triple that the plan will draw, with its label, in one order at all parties and the source."""
+    def demands(self) -> Iterator[tuple[Label, Demand]]:
+        """Every correlation that the plan will draw, with its label, in one order at all parties and the source."""
         parties = len(self.plan.parties)
-        for secret in self.products.values():
-            for number, block in enumerate(secret.product.blocks()):
-                demand = self.protocol.demand(parties, secret.product.of(block), secret.x_owner, secret.y_owner)
-                if demand is not None:
-                    yield (secret.step, number), demand
-
-
-def _secret_products(plan: Plan) -> Iterator[SecretProduct]:
-    for i, step in enumerate(plan.steps):
-        if not isinstance(step.operation, ProductOperation) or not isinstance(plan.types[i].visibility, Shared):
-            continue
-        x, y = (plan.types[j] for j in step.inputs)
-        if all(isinstance(type_.visibility, Private | Shared) for type_ in (x, y)):
-            product = step.operation.product(x.shape, y.shape)
-            yield SecretProduct(i, product, _owner(plan, x.visibility), _owner(plan, y.visibility))
-
-
-def _owner(plan: Plan, visibility: Visibility) -> int | None:
-    return plan.parties.index(visibility.owner) if isinstance(visibility, Private) else None
+        for i, instruction in enumerate(self.program):
+            action = instruction.action
+            for piece in self.pieces(i):
+                if isinstance(action, SecretProduct) and piece.block is not None:
+                    product = action.product.of(piece.block)
+                    triple = self.protocol.demand(parties, product, action.x_owner, action.y_owner)
+                    if triple is not None:
+                        yield (i, piece.number), triple
+                elif piece.primitive is not None:
+                    for label, demand in self.protocol.primitive_demands(parties, piece.primitive):
+                        yield (i, piece.number, *label), demand

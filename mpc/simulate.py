@@ -21,6 +21,7 @@ from mpc.plan import Plan
 from mpc.result import Result, Timings, Traffic
 from mpc.schedule import Schedule
 from mpc.schema import Column, Schema, Table
+from mpc.undefined import settled
 from protocols import additive, dealer
 from protocols.correlations import Label
 from protocols.interface import SharingProtocol
@@ -41,7 +42,7 @@ def simulate(
     data: Data,
     ranges: Ranges | None = None,
     *,
-    precision: int = 16,
+    precision: int | None = None,
     protocol: SharingProtocol = additive,
 ) -> Result:
     """Run a computation over tables of several parties in this process, shares, triples and all.
@@ -63,7 +64,7 @@ def simulate(
     dealt = time.perf_counter()
     engines = [Engine(schedule, party, inputs[party.index]) for party in parties]
     outcomes, words = _run(engines)
-    result = _revealed(plan, outcomes)
+    result = settled(_revealed(plan, outcomes))
     online = time.perf_counter() - dealt
     delivered = [sum(share.size for to in outcome.shares.values() for share in to.values()) for outcome in outcomes]
     sent = {name: 8 * (words[i] + delivered[i]) for i, name in enumerate(plan.parties)}

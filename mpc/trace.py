@@ -59,7 +59,9 @@ class Trace:
     def constant(self, values: ArrayLike) -> int:
         """Record a public array or number."""
         array = public_array(values)
-        if array.dtype.kind in "biu":
+        if array.dtype.kind == "b":
+            return self.add("constant", **{**constant_params(array.astype(np.int64)), "kind": "boolean"})
+        if array.dtype.kind in "iu":
             return self.add("constant", **constant_params(_int64(array)))
         return self.add("constant", **constant_params(array.astype(np.float64)))
 

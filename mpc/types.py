@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
-    "INTEGER", "MAX_DIGITS", "PUBLIC", "RING_BITS", "SHARED", "Domain", "Private", "Public", "Shape", "Shared", "Type",
-    "Visibility",
+    "BOOLEAN", "INTEGER", "MAX_DIGITS", "PUBLIC", "RING_BITS", "SHARED",
+    "Domain", "Private", "Public", "Shape", "Shared", "Type", "Visibility",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -46,7 +46,7 @@ SHARED = Shared()
 class Domain:
     """How a ring element stands for a value: value = element / (2^scale * divisor), the element read as signed."""
 
-    kind: Literal["integer", "real"]
+    kind: Literal["integer", "real", "boolean"]
     scale: int = 0
     divisor: int = 1
 
@@ -57,6 +57,9 @@ class Domain:
 
 
 INTEGER = Domain("integer")
+
+BOOLEAN = Domain("boolean")
+"""0 and 1."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mpc.errors import PlanError
+from mpc.instructions import Input, Instruction
 from mpc.operations import ProductOperation
 from mpc.plan import Plan
 from mpc.schedule import Schedule
@@ -52,23 +53,28 @@ def _check_memory(plan: Plan) -> None:
     dropped: dict[int, list[int]] = {}
     for i, last in enumerate(schedule.last_use):
         dropped.setdefault(last, []).append(i)
-    live = dict.fromkeys(plan.parties, 0)
+    live = [0] * len(plan.parties)
     # a party has all its columns from the beginning
-    for i in sorted(range(len(plan.steps)), key=lambda i: (plan.steps[i].op != "column", schedule.order(i))):
-        _hold(plan, i, live, 1)
-        most = max(live.values(), default=0)
+    order = sorted(
+        range(len(schedule.program)),
+        key=lambda i: (not isinstance(schedule.program[i].action, Input), schedule.order(i)),
+    )
+    for i in order:
+        instruction = schedule.program[i]
+        _hold(instruction, live, 1)
+        most = max(live, default=0)
         if most > MAX_LIVE_ELEMENTS:
             raise PlanError(
-                f"{plan.where(i)}: a party would hold {most:,} elements at once, {MAX_LIVE_ELEMENTS:,} are the most",
+                f"{plan.where(instruction.step)}: a party would hold {most:,} elements at once, "
+                f"{MAX_LIVE_ELEMENTS:,} are the most",
                 "Use fewer rows, or fewer large arrays at a time.",
             )
         for done in dropped.get(i, ()):
-            _hold(plan, done, live, -1)
+            _hold(schedule.program[done], live, -1)
 
 
-def _hold(plan: Plan, i: int, live: dict[str, int], sign: int) -> None:
-    """Add a step's elements to what its holders hold, or take them off."""
-    visibility = plan.types[i].visibility
-    for party in live:
-        if not isinstance(visibility, Private) or visibility.owner == party:
-            live[party] += sign * plan.types[i].size
+def _hold(instruction: Instruction, live: list[int], sign: int) -> None:
+    """Add an instruction's elements to what its holders hold, or take them off."""
+    for party in range(len(live)):
+        if instruction.holder in (None, party):
+            live[party] += sign * instruction.words

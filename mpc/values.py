@@ -6,27 +6,31 @@ import math
 import operator
 from collections.abc import Sequence
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpc.errors import ScriptError
+from mpc.indexing import index_keys
+from mpc.operations import OPERATIONS
 from mpc.trace import Trace, public_array
 from mpc.types import Type
 
-__all__ = ["Operand", "Value", "check_axis"]
+__all__ = ["Operand", "Value", "check_axis", "record"]
 
 
 class Value:
     """An array that nobody may see. Arithmetic on it is recorded; only results that are returned are ever revealed."""
 
-    __slots__ = ("_trace", "step")
-    __array_ufunc__ = None  # numpy_array * value is ours
+    __slots__ = ("_trace", "defined", "step")
 
-    def __init__(self, trace: Trace, step: int) -> None:
+    def __init__(self, trace: Trace, step: int, defined: Value | None = None) -> None:
         self._trace = trace
         self.step = step
+        self.defined = defined
+        """Whether the value means anything, where that is a secret: a truth value without axes, or one an element."""
 
     @property
     def type(self) -> Type:
@@ -115,9 +119,44 @@ class Value:
             raise ScriptError("the mean of no elements is undefined", "Check that the table has rows.")
         return self.sum(axis) / count
 
+    def min(self, axis: int | None = None) -> Value:
+        """The smallest of all elements, or along an axis."""
+        return self._along("min", axis)
+
+    def max(self, axis: int | None = None) -> Value:
+        """The largest of all elements, or along an axis."""
+        return self._along("max", axis)
+
+    def argmin(self, axis: int | None = None) -> Value:
+        """The first position of the smallest of all elements, or along an axis."""
+        return self._along("argmin", axis)
+
+    def argmax(self, axis: int | None = None) -> Value:
+        """The first position of the largest of all elements, or along an axis."""
+        return self._along("argmax", axis)
+
+    def any(self, axis: int | tuple[int, ...] | None = None) -> Value:
+        """Whether any truth value holds."""
+        return self.sum(axis) > 0
+
+    def all(self, axis: int | tuple[int, ...] | None = None) -> Value:
+        """Whether all truth values hold."""
+        return ~(~self).any(axis)
+
+    def cumsum(self, axis: int | None = None) -> Value:
+        """The sums of all elements up to each, along an axis or row by row over all."""
+        if axis is None:
+            return self.reshape(-1)._record("cumsum", axis=0)
+        return self._record("cumsum", axis=check_axis(axis, self.ndim))
+
+    def clip(self, min: Operand | None = None, max: Operand | None = None) -> Value:
+        """Every element below `min` raised to it, every one above `max` lowered to it."""
+        raised = self if min is None else self._binary("maximum", min)
+        return raised if max is None else raised._binary("minimum", max)
+
     def dot(self, other: Operand) -> Value:
         """The same as `mpc.dot`."""
-        return self @ other if self.ndim and np.ndim(_shaped(other)) else self * other
+        return record("matmul" if self.ndim and _shaped(other).ndim else "multiply", self, other)
 
     def reshape(self, *shape: int | Sequence[int]) -> Value:
         """The same elements, row by row, under another shape; one length may be -1."""
@@ -146,15 +185,23 @@ class Value:
 
     def __getitem__(self, key: Any) -> Value:
         """Indexing and slicing with public indices: integers, slices, ..., None, and one list or array of positions."""
-        return _index(self, key)
+        items = list(key) if isinstance(key, tuple) else [key]
+        if any(isinstance(item, Value) for item in items):
+            raise ScriptError(
+                "a secret value cannot index an array: how many rows it picks would show",
+                "Filter a table: t[t['age'] > 65]['days'].mean(); or choose with mpc.where.",
+            )
+        keys, shape = index_keys(self.shape, items)
+        picked = self
+        for positions in keys:
+            picked = picked._record("index", key=positions)
+        return picked if list(picked.shape) == shape else picked.reshape(shape)
 
     def _binary(self, op: str, other: Operand, *, swapped: bool = False) -> Value:
-        operand = self._lift(other)
-        x, y = (operand, self.step) if swapped else (self.step, operand)
-        return Value(self._trace, self._trace.add(op, x, y))
+        return record(op, other, self) if swapped else record(op, self, other)
 
     def _record(self, op: str, **params: Any) -> Value:
-        return Value(self._trace, self._trace.add(op, self.step, **params))
+        return record(op, self, **params)
 
     def _lift(self, other: Operand) -> int:
         if isinstance(other, Value):
@@ -164,6 +211,11 @@ class Value:
                 )
             return other.step
         return self._trace.constant(other)
+
+    def _along(self, op: str, axis: int | None) -> Value:
+        if axis is None:
+            return self.reshape(-1)._record(op, axis=0)
+        return self._record(op, axis=check_axis(axis, self.ndim))
 
     def _axes(self, axis: int | tuple[int, ...] | None) -> list[int]:
         if axis is None:
@@ -194,20 +246,65 @@ class Value:
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         _secret("conversion to a numpy array", "Use the methods of the value and the functions of `mpc`.")
 
-    def __array_function__(self, function: Any, *args: Any) -> NoReturn:
-        _secret(f"numpy's `{function.__name__}`", "Use the methods of the value and the functions of `mpc`.")
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The Python array API standard's namespace: numpy's functions, for secret values."""
+        from mpc.namespace import FUNCTIONS
+
+        return SimpleNamespace(**FUNCTIONS)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from mpc.namespace import call
+
+        return call(function.__name__, *args, **kwargs)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from mpc.namespace import call
+
+        if method != "__call__" or kwargs:
+            _secret(f"numpy's `{ufunc.__name__}.{method}` with these arguments", "Use the functions of `mpc`.")
+        return call(ufunc.__name__, *(x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in inputs))
 
     def __pow__(self, exponent: object) -> Value:
         if isinstance(exponent, int) and exponent == 2:
             return self * self
         _unsupported("powers other than 2", "Write x * x * x.")
 
-    def _no_comparison(self, other: object) -> NoReturn:
-        _unsupported("comparison of secret values", "Sums, means, products and dot products exist.")
+    def __lt__(self, other: Operand) -> Value:
+        return self._binary("less", other)
 
-    __lt__ = __le__ = __gt__ = __ge__ = _no_comparison
-    __eq__ = __ne__ = _no_comparison
+    def __gt__(self, other: Operand) -> Value:
+        return self._binary("less", other, swapped=True)
+
+    def __le__(self, other: Operand) -> Value:
+        return ~(self > other)
+
+    def __ge__(self, other: Operand) -> Value:
+        return ~(self < other)
+
+    def __eq__(self, other: Operand) -> Value:  # type: ignore[override]
+        return self._binary("equal", other)
+
+    def __ne__(self, other: Operand) -> Value:  # type: ignore[override]
+        return ~(self == other)
+
     __hash__ = object.__hash__
+
+    def __and__(self, other: Operand) -> Value:
+        return self._binary("and", other)
+
+    def __or__(self, other: Operand) -> Value:
+        return self ^ other ^ (self & other)
+
+    def __xor__(self, other: Operand) -> Value:
+        return self._binary("xor", other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Value:
+        return self._record("not")
+
+    def __abs__(self) -> Value:
+        return self._record("absolute")
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
@@ -219,6 +316,39 @@ class Value:
 Operand = Value | ArrayLike
 
 
+def record(op: str, *operands: Operand, **params: Any) -> Value:
+    """The value of an operation on values, of which one at least is secret. Raises ScriptError when none is."""
+    first = next((operand for operand in operands if isinstance(operand, Value)), None)
+    if first is None:
+        raise ScriptError(f"mpc.{op} needs a secret value; numpy computes on public ones")
+    step = first._trace.add(op, *(first._lift(operand) for operand in operands), **params)
+    return Value(first._trace, step, _defined(op, operands, params))
+
+
+def _defined(op: str, operands: Sequence[Operand], params: dict[str, Any]) -> Value | None:
+    """The flag of an operation's result, from those of its operands."""
+    flags = [operand.defined for operand in operands if isinstance(operand, Value) and operand.defined is not None]
+    if not flags:
+        return None
+    if op in ("index", "reshape", "transpose") and flags[0].shape:
+        return flags[0]._record(op, **params)
+    if op in ("stack", "concat"):
+        each = [_flag(operand) for operand in operands]
+        return record(op, *each, **params)
+    if not OPERATIONS[op].elementwise:
+        flags = [flag.all() for flag in flags]
+    first, *others = flags
+    for other in others:
+        first = first & other
+    return first
+
+
+def _flag(operand: Operand) -> Operand:
+    flag = operand.defined if isinstance(operand, Value) else None
+    held = np.ones(_shaped(operand).shape, np.bool_)
+    return held if flag is None else flag ^ ~held
+
+
 def _shaped(operand: Operand) -> NDArray[Any]:
     return np.empty(operand.shape, np.bool_) if isinstance(operand, Value) else np.asarray(operand)
 
@@ -228,62 +358,6 @@ def check_axis(axis: Any, ndim: int) -> int:
     if not isinstance(axis, int | np.integer) or not -ndim <= axis < ndim:
         raise ScriptError(f"there is no axis {axis} in {ndim} axes")
     return int(axis) % ndim
-
-
-def _index(value: Value, key: Any) -> Value:
-    items = list(key) if isinstance(key, tuple) else [key]
-    if sum(item is Ellipsis for item in items) > 1:
-        raise ScriptError("an index holds `...` twice")
-    wanted = sum(item is not None and item is not Ellipsis for item in items)
-    if wanted > value.ndim:
-        raise ScriptError(f"{wanted} indices for a value with {value.ndim} axes")
-    fill = [slice(None)] * (value.ndim - wanted)
-    at = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
-    items[at : at + 1] = fill
-    positions: list[list[Any]] = []
-    shape: list[int] = []
-    for item in items:
-        if item is None:
-            shape.append(1)
-            continue
-        length = value.shape[len(positions)]
-        position, kept = _position(item, length)
-        positions.append(position)
-        shape.extend(kept)
-    lists = [i for i, position in enumerate(positions) if isinstance(position[0], list)]
-    if len(lists) > 1:
-        raise ScriptError("lists of positions on two axes at once", "Index one axis after the other.")
-    if lists and any(len(position) == 1 for i, position in enumerate(positions) if i not in lists):
-        whole: list[list[Any]] = [[0, length, 1] for length in value.shape]
-        whole[lists[0]] = positions[lists[0]]
-        positions[lists[0]] = [0, len(positions[lists[0]][0]), 1]
-        value = value._record("index", key=whole)
-    indexed = value._record("index", key=positions)
-    return indexed if list(indexed.shape) == shape else indexed.reshape(shape)
-
-
-def _position(item: Any, length: int) -> tuple[list[Any], list[int]]:
-    """One axis of an index, as the plan says it, and the lengths it leaves."""
-    if isinstance(item, Value):
-        _unsupported("indexing with a secret value", "Use public positions.")
-    if isinstance(item, slice):
-        start, stop, step = item.indices(length)
-        count = len(range(start, stop, step))
-        if count == 0:
-            return [0, 0, 1], [0]
-        return [start, stop, step], [count]
-    if isinstance(item, int | np.integer) and not isinstance(item, bool):
-        if not -length <= item < length:
-            raise ScriptError(f"index {item} is outside an axis of length {length}")
-        return [int(item) % length], []
-    chosen = np.asarray(item)
-    if chosen.dtype == np.bool_ and chosen.shape == (length,):
-        chosen = np.flatnonzero(chosen)
-    if chosen.ndim != 1 or (chosen.size and not np.issubdtype(chosen.dtype, np.integer)):
-        raise ScriptError("an index must be an integer, a slice, `...`, None, or a list of positions")
-    if chosen.size and not (chosen.min() >= -length and chosen.max() < length):
-        raise ScriptError(f"a position is outside an axis of length {length}")
-    return [[int(i) % length for i in chosen]], [chosen.size]
 
 
 def _secret(what: str, remedy: str) -> NoReturn:

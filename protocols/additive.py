@@ -10,17 +10,29 @@ and its product involves the holders of the other operand only.
 from __future__ import annotations
 
 import math
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import numpy as np
 
 from protocols import ring
-from protocols.correlations import Triple
+from protocols.correlations import Demand, Label, Triple
 from protocols.interface import Cost
 from protocols.party import Party
+from protocols.primitives import Primitive
 from protocols.products import Product, Shape
 from protocols.ring import Array
 
-__all__ = ["demand", "product", "product_cost", "refresh", "share"]
+__all__ = [
+    "demand",
+    "primitive",
+    "primitive_cost",
+    "primitive_demands",
+    "product",
+    "product_cost",
+    "refresh",
+    "share",
+]
 
 
 def share(party: Party, value: Array | None, shape: Shape, owner: int) -> Array:
@@ -123,3 +135,18 @@ def product_cost(parties: int, product: Product, x_owner: int | None, y_owner: i
         return product_cost(parties, product.flip(), y_owner, None)
     holders = [j for j in range(parties) if j != x_owner] if y_owner is None else [y_owner]
     return Cost(1, tuple(x_words * len(holders) if i == x_owner else y_words * (i in holders) for i in range(parties)))
+
+
+def primitive(party: Party, primitive: Primitive, *inputs: Array) -> Coroutine[Any, None, Array]:
+    """The primitive's own protocol."""
+    return primitive.run(party, *inputs)
+
+
+def primitive_demands(parties: int, primitive: Primitive) -> Iterator[tuple[Label, Demand]]:
+    """The primitive's own demands."""
+    return primitive.demands(parties)
+
+
+def primitive_cost(parties: int, primitive: Primitive) -> Cost:
+    """The primitive's own cost."""
+    return primitive.cost(parties)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from protocols.correlations import Triple
+from protocols.correlations import Demand, Label, Triple
 from protocols.party import Party
 from protocols.products import Product, Shape
 from protocols.ring import Array
+
+if TYPE_CHECKING:
+    from protocols.primitives import Primitive
 
 __all__ = ["Cost", "SharingProtocol"]
 
@@ -51,4 +54,16 @@ class SharingProtocol(Protocol):
 
     def product_cost(self, parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> Cost:
         """Rounds and words of `product`."""
+        ...
+
+    def primitive(self, party: Party, primitive: Primitive, *inputs: Array) -> Coroutine[Any, None, Array]:
+        """This party's share of what an elementwise primitive gives."""
+        ...
+
+    def primitive_demands(self, parties: int, primitive: Primitive) -> Iterator[tuple[Label, Demand]]:
+        """The correlated randomness that it consumes, each piece with what is added to the label."""
+        ...
+
+    def primitive_cost(self, parties: int, primitive: Primitive) -> Cost:
+        """Rounds and words of `primitive`."""
         ...

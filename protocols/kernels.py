@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-__all__ = ["beaver_combine", "matmul"]
+__all__ = ["beaver_combine", "compiled", "inner", "matmul"]
 
 _Words = NDArray[np.uint64]
 _Loop = TypeVar("_Loop", bound=Callable[..., object])
@@ -29,12 +29,12 @@ _PANEL_X = 64
 _PANEL_Y = 128
 
 
-def _inner(loop: _Loop) -> _Loop:
+def inner(loop: _Loop) -> _Loop:
     """A loop that compiled functions call."""
     return cast(_Loop, njit(nogil=True, error_model="numpy", boundscheck=False)(loop))
 
 
-def _compiled(*arguments: types.Type) -> Callable[[_Loop], _Loop]:
+def compiled(*arguments: types.Type) -> Callable[[_Loop], _Loop]:
     """Compile now, for these arguments. A cache that cannot be used (read-only, full, damaged) costs time only."""
 
     def compile_loop(loop: _Loop) -> _Loop:
@@ -50,7 +50,7 @@ def _compiled(*arguments: types.Type) -> Callable[[_Loop], _Loop]:
     return compile_loop
 
 
-@_compiled(*[_VECTOR] * 5, types.boolean, types.uint64[::1])
+@compiled(*[_VECTOR] * 5, types.boolean, types.uint64[::1])
 def beaver_combine(c: _Words, d: _Words, b: _Words, a: _Words, e: _Words, add_de: bool, out: _Words) -> None:
     """Set out = c + d b + a e, and + d e if `add_de`; 1-D, equal lengths. `out` may be one of the operands."""
     if add_de:
@@ -61,12 +61,12 @@ def beaver_combine(c: _Words, d: _Words, b: _Words, a: _Words, e: _Words, add_de
             out[i] = c[i] + d[i] * b[i] + a[i] * e[i]
 
 
-@_inner
+@inner
 def _rounded_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-@_inner
+@inner
 def _pack(source: _Words, packed: _Words) -> None:
     """Copy to the corner of `packed`; zeros beyond it, as far as whole tiles and vectors reach."""
     rows, columns = source.shape
@@ -89,7 +89,7 @@ def _pack(source: _Words, packed: _Words) -> None:
             packed[i, k] = 0
 
 
-@_inner
+@inner
 def _multiply_tile(x: _Words, y: _Words, depth: int, tile: _Words) -> None:
     """Set tile = x y^T for four rows of each. The one loop that has to be fast: it runs along contiguous memory."""
     x0, x1, x2, x3 = x[0, :depth], x[1, :depth], x[2, :depth], x[3, :depth]
@@ -112,7 +112,7 @@ def _multiply_tile(x: _Words, y: _Words, depth: int, tile: _Words) -> None:
     tile[3, 0], tile[3, 1], tile[3, 2], tile[3, 3] = t30, t31, t32, t33
 
 
-@_inner
+@inner
 def _multiply_panels(x: _Words, y: _Words, depth: int, tile: _Words, out: _Words) -> None:
     """Add x y^T to `out`, for packed x and y."""
     rows, columns = out.shape
@@ -124,7 +124,7 @@ def _multiply_panels(x: _Words, y: _Words, depth: int, tile: _Words, out: _Words
                     out[i + p, j + q] += tile[p, q]
 
 
-@_compiled(_MATRIX, _MATRIX, types.uint64[:, ::1])
+@compiled(_MATRIX, _MATRIX, types.uint64[:, ::1])
 def matmul(x: _Words, y: _Words, out: _Words) -> None:
     """Add x y^T to `out`, for x and y of any strides, packed panel by panel."""
     (rows, length), columns = x.shape, y.shape[0]

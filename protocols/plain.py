@@ -6,15 +6,28 @@ No adversary: products send both operands to everyone in the clear. One round.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
+from protocols.correlations import Demand, Label
 from protocols.interface import Cost
 from protocols.party import Party
+from protocols.primitives import Primitive
 from protocols.products import Product, Shape
 from protocols.ring import Array
+from protocols.rounds import Exchange
 
-__all__ = ["demand", "product", "product_cost", "refresh", "share"]
+__all__ = [
+    "demand",
+    "primitive",
+    "primitive_cost",
+    "primitive_demands",
+    "product",
+    "product_cost",
+    "refresh",
+    "share",
+]
 
 
 def share(party: Party, value: Array | None, shape: Shape, owner: int) -> Array:
@@ -59,6 +72,34 @@ def product_cost(parties: int, product: Product, x_owner: int | None, y_owner: i
             for i in range(parties)
         ),
     )
+
+
+async def primitive(party: Party, primitive: Primitive, *inputs: Array) -> Array:
+    """Show the inputs to everyone; party 0 keeps the result."""
+    received = await Exchange(
+        {peer: list(inputs) for peer in party.others}, {peer: sum(primitive.input_words) for peer in party.others}
+    )
+    shown = []
+    start = 0
+    for x, kind in zip(inputs, primitive.takes, strict=True):
+        value = x.copy()
+        for words in received.values():
+            part = words[start : start + x.size].reshape(x.shape)
+            (np.add if kind == "ring" else np.bitwise_xor)(value, part, out=value)
+        shown.append(value)
+        start += x.size
+    result = primitive.reference(*shown)
+    return result if party.index == 0 else np.zeros_like(result)
+
+
+def primitive_demands(parties: int, primitive: Primitive) -> Iterator[tuple[Label, Demand]]:
+    """Nothing."""
+    return iter(())
+
+
+def primitive_cost(parties: int, primitive: Primitive) -> Cost:
+    """One round, the inputs from everyone to everyone else."""
+    return Cost(1, (sum(primitive.input_words) * (parties - 1),) * parties)
 
 
 def _holders(parties: int, owner: int | None) -> tuple[int, ...]:

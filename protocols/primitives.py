@@ -42,12 +42,18 @@ class Primitive(ABC):
     """The kind of the result."""
 
     block: ClassVar[int] = 1 << 16
-    """Elements of one block: a multiple of 64."""
+    """Elements of one block: a multiple of 64. 0: never cut."""
 
     @property
     def planes(self) -> int:
         """Bits of the result for every element, where it is of kind "bits"."""
         return 1
+
+    @property
+    def input_words(self) -> tuple[int, ...]:
+        """Words of each input."""
+        bits = self.planes * packed_words(self.length)
+        return tuple(self.length if kind == "ring" else bits for kind in self.takes)
 
     @abstractmethod
     def cost(self, parties: int) -> Cost:
@@ -64,6 +70,9 @@ class Primitive(ABC):
     @abstractmethod
     def reference(self, *inputs: Array) -> Array:
         """The result in the clear, from inputs in the clear: what `run` computes."""
+
+    def warm(self) -> None:  # noqa: B027 - most have nothing to load
+        """Load the compiled code that running this will want, before a round waits for it."""
 
     def of(self, length: int) -> Self:
         """The same primitive for another number of elements."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mpc.operations.arithmetic import Add, Divide, Matmul, Multiply, Negate, Subtract, Sum
-from mpc.operations.base import Operation, Params, ProductOperation
+from mpc.operations.arithmetic import Add, CumulativeSum, Divide, Matmul, Multiply, Negate, Subtract, Sum
+from mpc.operations.base import Circuit, Function, Operation, Params, ProductOperation
+from mpc.operations.comparison import Absolute, And, Equal, Less, Maximum, Minimum, Not, Where, Xor
 from mpc.operations.inputs import ColumnInput, Constant, RowCount
+from mpc.operations.noise import Noisy
+from mpc.operations.reductions import ArgMax, ArgMin, Max, Min
+from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
 from mpc.operations.sharing import Reveal, Share
 from mpc.operations.structure import Concat, Index, Reshape, Stack, Transpose
 
-__all__ = ["OPERATIONS", "Operation", "Params", "ProductOperation"]
+__all__ = ["OPERATIONS", "Circuit", "Function", "Operation", "Params", "ProductOperation"]
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
@@ -26,12 +30,30 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             Multiply(),
             Matmul(),
             Sum(),
+            CumulativeSum(),
             Divide(),
             Concat(),
             Stack(),
             Index(),
             Reshape(),
             Transpose(),
+            Less(),
+            Equal(),
+            And(),
+            Xor(),
+            Not(),
+            Where(),
+            Absolute(),
+            Minimum(),
+            Maximum(),
+            Min(),
+            Max(),
+            ArgMin(),
+            ArgMax(),
+            Rescale(),
+            MultiplyRounded(),
+            MatmulRounded(),
+            Noisy(),
             Share(),
             Reveal(),
         )

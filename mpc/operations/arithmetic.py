@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 
 from mpc.errors import PlanError
-from mpc.operations.base import Operation, Params, ProductOperation, align, aligned, check_shape, meet
+from mpc.operations.base import Operation, Params, ProductOperation, align, aligned, broadcast, check_shape, meet
 from mpc.types import Domain, Shape, Type
 from protocols import ring
 from protocols.products import Product
 from protocols.ring import Array
 
-__all__ = ["Add", "Divide", "Matmul", "Multiply", "Negate", "Subtract", "Sum"]
+__all__ = ["Add", "CumulativeSum", "Divide", "Matmul", "Multiply", "Negate", "Subtract", "Sum", "product_type"]
 
 
 class Add(Operation):
@@ -24,13 +24,14 @@ class Add(Operation):
 
     name = "add"
     arity = 2
+    elementwise = True
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         x, y = inputs
         domain, (x_factor, y_factor) = align(inputs)
         return Type(
             meet([x.visibility, y.visibility]),
-            _broadcast(x.shape, y.shape, self.name),
+            broadcast([x.shape, y.shape], self.name),
             domain,
             x.low * x_factor + y.low * y_factor,
             x.high * x_factor + y.high * y_factor,
@@ -46,13 +47,14 @@ class Subtract(Operation):
 
     name = "subtract"
     arity = 2
+    elementwise = True
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         x, y = inputs
         domain, (x_factor, y_factor) = align(inputs)
         return Type(
             meet([x.visibility, y.visibility]),
-            _broadcast(x.shape, y.shape, self.name),
+            broadcast([x.shape, y.shape], self.name),
             domain,
             x.low * x_factor - y.high * y_factor,
             x.high * x_factor - y.low * y_factor,
@@ -68,10 +70,11 @@ class Negate(Operation):
 
     name = "negate"
     arity = 1
+    elementwise = True
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         (x,) = inputs
-        return replace(x, low=-x.high, high=-x.low)
+        return replace(x, domain=align(inputs)[0], low=-x.high, high=-x.low)
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         return ring.negate(inputs[0])
@@ -81,11 +84,12 @@ class Multiply(ProductOperation):
     """x * y, elementwise with broadcasting."""
 
     name = "multiply"
+    elementwise = True
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         x, y = inputs
-        shape = _broadcast(x.shape, y.shape, self.name)
-        return _product_type(x, y, shape, 1)
+        shape = broadcast([x.shape, y.shape], self.name)
+        return product_type(x, y, shape, 1)
 
     def product(self, x: Shape, y: Shape) -> Product:
         return Product("multiply", x, y)
@@ -106,7 +110,7 @@ class Matmul(ProductOperation):
                 "Columns of different parties are aligned by row position: their tables must have equally many rows.",
             )
         shape = check_shape(self.product(x.shape, y.shape).out_shape, self.name)
-        return _product_type(x, y, shape, x.shape[-1])
+        return product_type(x, y, shape, x.shape[-1])
 
     def product(self, x: Shape, y: Shape) -> Product:
         return Product("matmul", x, y)
@@ -126,10 +130,28 @@ class Sum(Operation):
             raise PlanError(f"sum: no such axes in shape {x.shape}: {axes[:8]}")
         terms = math.prod(x.shape[axis] for axis in axes)
         shape = tuple(length for axis, length in enumerate(x.shape) if axis not in axes)
-        return replace(x, shape=shape, low=x.low * terms, high=x.high * terms)
+        return replace(x, shape=shape, domain=align(inputs)[0], low=x.low * terms, high=x.high * terms)
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         return ring.sum(inputs[0], tuple(params["axes"]))
+
+
+class CumulativeSum(Operation):
+    """The sums of all elements up to each, along one axis."""
+
+    name = "cumsum"
+    arity = 1
+    parameters = {"axis": int}
+
+    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
+        (x,) = inputs
+        if not 0 <= params["axis"] < len(x.shape):
+            raise PlanError(f"cumsum: no axis {params['axis']} in shape {x.shape}")
+        terms = x.shape[params["axis"]]
+        return replace(x, domain=align(inputs)[0], low=min(x.low, x.low * terms), high=max(x.high, x.high * terms))
+
+    def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
+        return np.asarray(np.cumsum(inputs[0], axis=params["axis"], dtype=np.uint64))
 
 
 class Divide(Operation):
@@ -137,6 +159,7 @@ class Divide(Operation):
 
     name = "divide"
     arity = 1
+    elementwise = True
     parameters = {"by": int}
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
@@ -149,18 +172,9 @@ class Divide(Operation):
         return inputs[0]
 
 
-def _product_type(x: Type, y: Type, shape: Shape, terms: int) -> Type:
+def product_type(x: Type, y: Type, shape: Shape, terms: int) -> Type:
+    """The type of sums of so many products."""
     kind: Literal["integer", "real"] = "real" if "real" in (x.domain.kind, y.domain.kind) else "integer"
     corners = [x.low * y.low, x.low * y.high, x.high * y.low, x.high * y.high]
     domain = Domain(kind, x.domain.scale + y.domain.scale, x.domain.divisor * y.domain.divisor)
     return Type(meet([x.visibility, y.visibility]), shape, domain, min(corners) * terms, max(corners) * terms)
-
-
-def _broadcast(x: Shape, y: Shape, name: str) -> Shape:
-    try:
-        return check_shape(np.broadcast_shapes(x, y), name)
-    except ValueError:
-        raise PlanError(
-            f"{name}: the shapes {x} and {y} do not match",
-            "Columns of different parties are aligned by row position: their tables must have equally many rows.",
-        ) from None

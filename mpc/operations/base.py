@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mpc.circuits.builder import Bits, Ring
 from mpc.errors import PlanError
 from mpc.types import MAX_DIGITS, PUBLIC, RING_BITS, SHARED, Domain, Private, Public, Shape, Type, Visibility
 from protocols import ring
@@ -17,12 +18,15 @@ from protocols.ring import Array
 
 __all__ = [
     "MAX_ELEMENTS",
+    "Circuit",
+    "Function",
     "Input",
     "Operation",
     "Params",
     "ProductOperation",
     "align",
     "aligned",
+    "broadcast",
     "check_shape",
     "meet",
 ]
@@ -42,6 +46,8 @@ class Operation(ABC):
     name: ClassVar[str]
     parameters: ClassVar[Mapping[str, type | tuple[type, ...]]] = {}
     arity: ClassVar[int | None] = None
+    elementwise: ClassVar[bool] = False
+    """Whether every element of the result follows from the operands' elements at its place alone."""
 
     @abstractmethod
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
@@ -50,6 +56,10 @@ class Operation(ABC):
     @abstractmethod
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         """The result on ring elements. Linear operations give a share of the result when given shares."""
+
+    def working_bits(self, inputs: Sequence[Type], params: Params) -> int:
+        """Bits that computing needs for numbers that are neither operands nor result."""
+        return 0
 
     def check(self, inputs: Sequence[Type], params: Params) -> None:
         """Refuse a use with the wrong number of inputs, or parameters that are missing, unknown or of another type."""
@@ -84,6 +94,33 @@ class ProductOperation(Operation):
         return self.product(inputs[0].shape, inputs[1].shape)(inputs[0], inputs[1])
 
 
+class Circuit(Operation):
+    """An operation that is not linear: on shared operands it is built of products and primitives.
+
+    `evaluate` computes it in the clear, for operands of one owner. Shared operands are shares, public ones included.
+    """
+
+    @abstractmethod
+    def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring | Bits:
+        """Record what computes the result. `types`: of the operands; the result must be of the inferred type."""
+
+
+class Function(Circuit):
+    """A real function, computed to a stated accuracy. The planner chooses `scale`, the result's fractional bits.
+
+    Subclasses have `scale` among their `parameters`.
+    """
+
+    elementwise = True
+
+    most_bits: ClassVar[int] = 48
+    """The most significant bits, relative to the result's range, that are worth computing."""
+
+    def least_scale(self, inputs: Sequence[Type], params: Params, precision: int) -> int:
+        """The fractional bits that a result of so many significant bits needs at least. Raises PlanError."""
+        return 0
+
+
 def meet(visibilities: Sequence[Visibility]) -> Visibility:
     """Who may see a value computed from values so seen: public stays public, one owner's stays with that owner."""
     owners = {visibility for visibility in visibilities if not isinstance(visibility, Public)}
@@ -102,7 +139,7 @@ def align(types: Sequence[Type]) -> tuple[Domain, list[int]]:
         if divisor.bit_length() > MAX_DIGITS:
             raise PlanError("operands with too many different divisors are joined", "Divide after adding.")
     real = any(type_.domain.kind == "real" for type_ in types)
-    domain = Domain("real" if real else "integer", scale, divisor)
+    domain = Domain("real" if real else "integer", scale, divisor)  # truth values count as integers
     return domain, [domain.denominator // type_.domain.denominator for type_ in types]
 
 
@@ -113,6 +150,17 @@ def aligned(inputs: Sequence[Array], types: Sequence[Type]) -> list[Array]:
         x if factor == 1 else ring.multiply(x, np.uint64(factor % (1 << RING_BITS)))
         for x, factor in zip(inputs, factors, strict=True)
     ]
+
+
+def broadcast(shapes: Sequence[Shape], what: str) -> Shape:
+    """The common shape of operands that are combined element by element."""
+    try:
+        return check_shape(np.broadcast_shapes(*shapes), what)
+    except ValueError:
+        raise PlanError(
+            f"{what}: the shapes {' and '.join(map(str, shapes))} do not match",
+            "Columns of different parties are aligned by row position: their tables must have equally many rows.",
+        ) from None
 
 
 def check_shape(shape: Sequence[int], what: str) -> Shape:

@@ -72,8 +72,10 @@ class Constant(Input):
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         values = constant_values(params)
         kind, scale = params["kind"], params["scale"]
-        if not 0 <= scale <= MAX_SCALE or (kind == "integer" and scale):
+        if not 0 <= scale <= MAX_SCALE or (kind != "real" and scale):
             raise PlanError(f"constant: the scale must be 0 to {MAX_SCALE}, and 0 for integers")
+        if kind == "boolean" and not np.isin(values, (0, 1)).all():
+            raise PlanError("constant: a truth value is neither 0 nor 1")
         if not np.all(np.isfinite(values)):
             raise PlanError("constant: holds NaN or an infinity", "Remove it from the script's array.")
         low, high = (values.min().item(), values.max().item()) if values.size else (0, 0)
@@ -85,7 +87,7 @@ class Constant(Input):
     def encoded(self, params: Params) -> Array:
         """The constant as ring elements. Its type must fit the ring."""
         values = constant_values(params)
-        if params["kind"] == "integer":
+        if params["kind"] != "real":
             return values.astype(np.int64).view(np.uint64)
         return np.rint(np.ldexp(values, params["scale"])).astype(np.int64).view(np.uint64)
 
@@ -93,7 +95,7 @@ class Constant(Input):
 def constant_values(params: Params) -> NDArray[np.int64] | NDArray[np.float64]:
     """A constant's values in their own units."""
     shape = check_shape(params["shape"], "constant")
-    kinds = {"integer": "<i8", "real": "<f8"}
+    kinds = {"integer": "<i8", "boolean": "<i8", "real": "<f8"}
     if params["kind"] not in kinds or len(params["data"]) != 8 * math.prod(shape):
         raise PlanError("constant: its data do not match its kind and shape")
     return np.frombuffer(params["data"], kinds[params["kind"]]).reshape(shape)

@@ -17,6 +17,7 @@ class Share(Operation):
 
     name = "share"
     arity = 1
+    elementwise = True
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         if isinstance(inputs[0].visibility, Shared):
@@ -32,6 +33,7 @@ class Reveal(Operation):
 
     name = "reveal"
     arity = 1
+    elementwise = True
     parameters = {"name": str, "to": (list, tuple)}
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mpc.errors import PlanError
 from mpc.operations.base import Operation, Params, align, aligned, check_shape, meet
-from mpc.types import Type
+from mpc.types import BOOLEAN, Type
 from protocols.ring import Array
 
 __all__ = ["MAX_POSITIONS", "Concat", "Index", "Reshape", "Stack", "Transpose", "numpy_key"]
@@ -175,6 +175,8 @@ def _indexed(item: Any, length: int) -> list[int]:
 
 def _joined(inputs: Sequence[Type], shape: Sequence[int], name: str) -> Type:
     domain, factors = align(inputs)
+    if all(x.domain == BOOLEAN for x in inputs):
+        domain = BOOLEAN
     return Type(
         meet([x.visibility for x in inputs]),
         check_shape(shape, name),

@@ -7,6 +7,7 @@ import numpy as np
 from mpc.operations import OPERATIONS
 from mpc.operations.inputs import constant_values
 from mpc.passes.graph import Graph, copy_step
+from mpc.plan import Step
 from mpc.trace import Trace
 
 __all__ = ["fold_public"]
@@ -23,7 +24,8 @@ def fold_public(graph: Graph) -> Graph:
         if source is not None and source.op == "constant":
             values = constant_values(source.params)
             moved = OPERATIONS[step.op].evaluate([values.view(np.uint64)], [], step.params)
-            place[number] = trace.constant(moved.view(values.dtype))
+            params = {**source.params, "shape": list(moved.shape), "data": moved.tobytes()}
+            place[number] = trace.append(Step("constant", (), params), graph.trace.origins.get(number, ""))
         else:
             place[number] = copy_step(graph, number, trace, place)
     return graph.rebuilt(trace, place)

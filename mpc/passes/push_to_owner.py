@@ -53,6 +53,8 @@ class _Pushing:
         self.origin = self.graph.trace.origins.get(number, "")
         inputs = [self.carried[i] for i in step.inputs]
         rule = _RULES.get(step.op)
+        if rule is None and step.operation.elementwise:
+            rule = _each if len(inputs) == 1 else _elementwise
         in_parts = step.op == "concat" or any(isinstance(x, _Parts) for x in inputs)
         split = rule(self, step, inputs) if rule and in_parts else None
         if split is None:
@@ -131,8 +133,7 @@ def _elementwise(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Car
         if cut is None:
             return None
         operands.append(cut)
-    x_parts, y_parts = operands
-    made = tuple(self.add(step.op, [x, y], {}) for x, y in zip(x_parts, y_parts, strict=True))
+    made = tuple(self.add(step.op, one, step.params) for one in zip(*operands, strict=True))
     return _Parts(ndim + from_right, made)
 
 
@@ -144,6 +145,16 @@ def _sum(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried | N
     if x.axis in axes:
         return self.total(sums)
     return _Parts(x.axis - sum(axis < x.axis for axis in axes), sums)
+
+
+def _extreme(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried | None:
+    (x,) = inputs
+    assert isinstance(x, _Parts)
+    axis = step.params["axis"]
+    extremes = tuple(self.add(step.op, [part], step.params) for part in x.steps)
+    if x.axis != axis:
+        return _Parts(x.axis - (axis < x.axis), extremes)
+    return self.add(step.op, [self.add("stack", extremes, {"axis": 0})], {"axis": 0})
 
 
 def _transpose(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried | None:
@@ -238,12 +249,9 @@ def _matmul(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried 
 
 _RULES: dict[str, Callable[[_Pushing, Step, Sequence[_Carried]], _Carried | None]] = {
     "concat": _concat,
-    "negate": _each,
-    "divide": _each,
-    "add": _elementwise,
-    "subtract": _elementwise,
-    "multiply": _elementwise,
     "sum": _sum,
+    "min": _extreme,
+    "max": _extreme,
     "transpose": _transpose,
     "stack": _stack,
     "reshape": _reshape,

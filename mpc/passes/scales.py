@@ -1,12 +1,13 @@
-"""Choose scales: every real column and constant keeps as many fractional bits as the whole plan has room for."""
+"""Choose scales: every real value keeps as many fractional bits as the whole plan has room for."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mpc.errors import PlanError
-from mpc.operations import ProductOperation
+from mpc.operations import OPERATIONS, Circuit, Function, ProductOperation
 from mpc.operations.inputs import MAX_SCALE, constant_values
 from mpc.passes.graph import Graph, Output, copy_step
 from mpc.passes.prune import prune
@@ -20,17 +21,24 @@ _MOST_BITS = 52
 _SMALLEST = _MOST_BITS - MAX_SCALE
 """The binary exponent of the smallest range that can still have all its bits."""
 
+_COMFORT = 30
+"""Significant bits that inputs keep where a rounding of intermediate values can make room instead."""
+
+_SMALL = 1 << 12
+"""Products of at most so many terms in all keep their precision by being computed in limbs."""
+
 
 def choose_scales(graph: Graph, precision: int) -> Graph:
-    """The graph with the scales of its real inputs chosen.
+    """The graph with the scales of its real values chosen, and roundings inserted where they make room.
 
-    Outputs that no secret product binds together choose apart, so that a mean is not coarser because a product of the
-    same column is revealed too: its owner encodes the column twice. Raises PlanError as `_settle` does.
+    Outputs that no secret product or circuit binds together choose apart, so that a mean is not coarser because a
+    product of the same column is revealed too: its owner encodes the column twice. Raises PlanError as
+    `_Settling` does.
     """
     trace = Trace()
     outputs: list[Output] = []
     for group in _bound_together(graph):
-        settled = _settle(prune(Graph(graph.trace, group)), precision)
+        settled = _Settling(prune(Graph(graph.trace, group)), precision).settled()
         place: dict[int, int] = {}
         for number in range(len(settled.trace.steps)):
             place[number] = copy_step(settled, number, trace, place)
@@ -40,19 +48,20 @@ def choose_scales(graph: Graph, precision: int) -> Graph:
 
 
 def _bound_together(graph: Graph) -> list[tuple[Output, ...]]:
-    """The outputs in groups; two that depend on the same secret product are in one."""
+    """The outputs in groups; two that depend on the same secret product or circuit are in one."""
     steps, types = graph.trace.steps, graph.trace.types
-    products: list[frozenset[int]] = []
+    binding: list[frozenset[int]] = []
     for i, step in enumerate(steps):
         operands = [types[j].visibility for j in step.inputs]
-        secret = (
-            isinstance(step.operation, ProductOperation) and types[i].visibility == SHARED and PUBLIC not in operands
+        secret = types[i].visibility == SHARED and (
+            isinstance(step.operation, Circuit)
+            or (isinstance(step.operation, ProductOperation) and PUBLIC not in operands)
         )
-        products.append(frozenset({i} if secret else ()).union(*(products[j] for j in step.inputs)))
+        binding.append(frozenset({i} if secret else ()).union(*(binding[j] for j in step.inputs)))
     groups: list[tuple[frozenset[int], tuple[Output, ...]]] = []
     for output in graph.outputs:
         members: tuple[Output, ...] = (output,)
-        uses = products[output.step]
+        uses = binding[output.step]
         for group in [group for group in groups if group[0] & uses]:
             groups.remove(group)
             uses, members = uses | group[0], group[1] + members
@@ -60,102 +69,225 @@ def _bound_together(graph: Graph) -> list[tuple[Output, ...]]:
     return [members for _, members in groups]
 
 
-def _settle(graph: Graph, precision: int) -> Graph:
-    """One group's graph with its scales chosen.
+class _Settling:
+    """One group's graph while its scales are being chosen.
 
-    All real inputs start with 52 significant bits (what a float64 holds) relative to their range. While a step could
-    overflow, the inputs that feed it lose a bit. Raises PlanError, naming the step, when one of them would keep fewer
-    than `precision`, or when integers alone overflow.
+    All real inputs, and all that is rounded, start with 52 significant bits (what a float64 holds) relative to their
+    range. Where a step could overflow, room is made in the first way that is open: the owner of both operands rounds
+    their product; a small product of shared values is computed in limbs; the values that feed the step lose bits, down
+    to a comfortable number; its shared operands are rounded; the feeding values lose bits, down to `precision`; a
+    product of any size is computed in limbs. Raises PlanError, naming the step, when nothing helps, or when integers
+    alone overflow.
     """
-    steps = list(graph.trace.steps)
-    reals = {i for i, step in enumerate(steps) if step.op in ("column", "constant") and step.params["kind"] == "real"}
-    magnitude = {i: _magnitude(steps[i]) for i in reals}
-    bits = {i: min(_MOST_BITS, magnitude[i] + _exact_scale(steps[i])) for i in reals}
-    feeds = _feeds(steps, reals)
-    while True:
-        for i in reals:
-            steps[i] = replace(steps[i], params={**steps[i].params, "scale": max(0, bits[i] - magnitude[i])})
-        types, too_large = _infer(steps)
-        if too_large is None:
-            return _with_steps(graph, steps)
-        losing = [i for i in feeds[too_large] if bits[i] - magnitude[i] > 0]
-        most = max((bits[i] for i in losing), default=0)
-        losing = [i for i in losing if bits[i] == most]
-        if most <= precision:
-            raise _overflow(graph, too_large, types[too_large], losing, precision)
-        for i in losing:
-            bits[i] -= 1
+
+    def __init__(self, graph: Graph, precision: int) -> None:
+        self.graph = graph
+        self.precision = precision
+        self.steps = list(graph.trace.steps)
+        self.origins = [graph.trace.origins.get(i, "") for i in range(len(self.steps))]
+        self.place = {output.step: output.step for output in graph.outputs}
+        self.types: list[Type] = []
+        self.bits: dict[int, int] = {}
+
+    def settled(self) -> Graph:
+        """The graph with its scales chosen."""
+        comfort = max(_COMFORT, self.precision)
+        while (full := self.first_overflow()) is not None:
+            if not (
+                self.round_product(full, self.is_small)
+                or self.lose_bits(full, comfort)
+                or self.coarsen(full)
+                or self.round_operands(full)
+                or self.lose_bits(full, self.precision)
+                or self.round_product(full, lambda _: True)
+            ):
+                raise self.overflow(full)
+        trace = Trace()
+        place: dict[int, int] = {}
+        for i, step in enumerate(self.steps):
+            place[i] = trace.append(Step(step.op, tuple(place[j] for j in step.inputs), step.params), self.origins[i])
+        return self.graph.rebuilt(trace, {old: place[now] for old, now in self.place.items()})
+
+    def first_overflow(self) -> int | None:
+        """Infer the types that are not known yet; the first step that could overflow, if one does."""
+        for i in range(len(self.types), len(self.steps)):
+            self.set_scale(i)
+            step = self.steps[i]
+            self.types.append(step.infer(self.types))
+            inputs = [self.types[j] for j in step.inputs]
+            if max(self.types[i].bits, step.operation.working_bits(inputs, step.params)) > RING_BITS:
+                return i
+        return None
+
+    def set_scale(self, i: int) -> None:
+        """Give a real input or something rounded the scale that its bits allow."""
+        step = self.steps[i]
+        if not _adjustable(step):
+            return
+        magnitude, finest = _magnitude(step, self.types)
+        self.bits.setdefault(i, min(_most_bits(step), magnitude + finest))
+        scale = max(0, min(self.bits[i] - magnitude, finest))
+        self.steps[i] = replace(step, params={**step.params, "scale": scale})
+
+    def is_small(self, i: int) -> bool:
+        """Whether a product computes few enough terms, of shared values, to be computed in limbs without a need."""
+        operands = [self.types[j] for j in self.steps[i].inputs]
+        terms = self.types[i].size * (operands[0].shape[-1] if self.steps[i].op == "matmul" else 1)
+        return terms <= _SMALL and all(x.visibility == SHARED for x in operands)
+
+    def round_product(self, i: int, wanted: Callable[[int], bool]) -> bool:
+        """Make a product of reals a rounded one: at its owner, or in limbs where wanted."""
+        step = self.steps[i]
+        operands = [self.types[j] for j in step.inputs]
+        rounded = f"{step.op}_rounded"
+        if rounded not in OPERATIONS or not any(x.domain.scale for x in operands):
+            return False
+        if self.types[i].visibility == SHARED and (PUBLIC in [x.visibility for x in operands] or not wanted(i)):
+            return False
+        self.steps[i] = replace(step, op=rounded, params={"scale": 0})
+        self.types = self.types[:i]
+        return True
+
+    def lose_bits(self, i: int, floor: int) -> bool:
+        """Take bits from the values that feed a step and have most, unless they would have fewer than `floor`."""
+        own = self.types[i].bits > RING_BITS and _adjustable(self.steps[i])
+        losing = self.spare({i} if own else self.feeding(self.steps[i].inputs), floor)
+        most = max((self.bits[j] for j in losing), default=0)
+        return self.take_bits([j for j in losing if self.bits[j] == most])
+
+    def coarsen(self, i: int) -> bool:
+        """Take bits from the finest values that feed a sum or join of values of different scales: nobody misses them."""
+        operands = {j: self.types[j].domain.scale for j in self.steps[i].inputs}
+        if self.steps[i].op not in ("add", "subtract", "concat", "stack") or len(set(operands.values())) < 2:
+            return False
+        finest = max(operands.values())
+        losing = self.spare(self.feeding([j for j, scale in operands.items() if scale == finest]), self.precision)
+        most = max((self.steps[j].params["scale"] for j in losing), default=0)
+        return self.take_bits([j for j in losing if self.steps[j].params["scale"] == most])
+
+    def spare(self, values: Iterable[int], floor: int) -> list[int]:
+        """Those that have more bits than they must keep, and any behind the point."""
+        return [j for j in values if self.bits[j] > self.floor(j, floor) and self.steps[j].params["scale"] > 0]
+
+    def take_bits(self, losing: Sequence[int]) -> bool:
+        """Take one bit from each; whether there are any."""
+        for j in losing:
+            self.bits[j] -= 1
+        if losing:
+            self.types = self.types[: min(losing)]
+        return bool(losing)
+
+    def floor(self, i: int, floor: int) -> int:
+        """The fewest bits that a value may have: an operation may need more than others for its accuracy."""
+        step = self.steps[i]
+        if not isinstance(step.operation, Function):
+            return floor
+        inputs = [self.types[j] for j in step.inputs]
+        magnitude, _ = _magnitude(step, self.types)
+        return max(floor, magnitude + step.operation.least_scale(inputs, step.params, self.precision))
+
+    def feeding(self, steps: Iterable[int]) -> set[int]:
+        """The nearest real inputs and roundings among some steps and those that they depend on."""
+        found: set[int] = set()
+        seen: set[int] = set()
+        waiting = list(steps)
+        while waiting:
+            j = waiting.pop()
+            if j not in seen:
+                seen.add(j)
+                if _adjustable(self.steps[j]):
+                    found.add(j)
+                else:
+                    waiting.extend(self.steps[j].inputs)
+        return found
+
+    def round_operands(self, i: int) -> bool:
+        """Insert a rounding before every shared operand that has bits to spare, or a divisor."""
+        if self.steps[i].op == "rescale":
+            return False
+        rounding = [
+            j
+            for j in dict.fromkeys(self.steps[i].inputs)
+            if self.types[j].visibility == SHARED
+            and not _adjustable(self.steps[j])
+            and (self.types[j].domain.divisor > 1 or (self.types[j].bits > _COMFORT + 2 and self.types[j].domain.scale))
+        ]
+        for j in rounding:
+            self.insert_rescale(i, j)
+            i += 1
+        return bool(rounding)
+
+    def insert_rescale(self, at: int, operand: int) -> None:
+        """Put a rounding of `operand` before step `at`, for that step alone."""
+
+        def moved(j: int) -> int:
+            return j + (j >= at)
+
+        for number in range(at, len(self.steps)):
+            step = self.steps[number]
+            self.steps[number] = replace(step, inputs=tuple(moved(j) for j in step.inputs))
+        using = self.steps[at]
+        self.steps[at] = replace(using, inputs=tuple(at if j == operand else j for j in using.inputs))
+        self.steps.insert(at, Step("rescale", (operand,), {"scale": 0}))
+        self.origins.insert(at, self.origins[at])
+        self.bits = {moved(j): bits for j, bits in self.bits.items()}
+        self.place = {old: moved(now) for old, now in self.place.items()}
+        self.types = self.types[:at]
+
+    def overflow(self, i: int) -> PlanError:
+        step, type_, origin = self.steps[i], self.types[i], self.origins[i]
+        columns = _columns(self.steps, i)
+        reach = max(abs(type_.low), abs(type_.high)) / type_.domain.denominator
+        needed = max(type_.bits, step.operation.working_bits([self.types[j] for j in step.inputs], step.params))
+        real = any(self.bits.get(j) is not None for j in self.feeding(step.inputs))
+        kept = f" even when real numbers keep only {self.precision} significant bits" if real else ""
+        where = f"{origin + ': ' if origin else ''}step {i} ({step.op}, shape {type_.shape})"
+        return PlanError(
+            f"{where} could overflow: by the declared ranges it reaches ±{reach:.3g}, "
+            f"which needs {needed} bits{kept}; the ring has {RING_BITS}",
+            f"Declare narrower ranges in the agreement, if the data allow it, for {', '.join(columns)}; "
+            "or keep them in larger units (thousands), multiply fewer of them together, or sum fewer rows.",
+        )
 
 
-def _magnitude(step: Step) -> int:
-    """The bits before the point that the largest absolute value needs; negative for small ones."""
+def _adjustable(step: Step) -> bool:
+    """Whether the planner chooses the step's scale."""
+    return "scale" in step.params and step.params.get("kind", "real") == "real"
+
+
+def _most_bits(step: Step) -> int:
+    return step.operation.most_bits if isinstance(step.operation, Function) else _MOST_BITS
+
+
+def _magnitude(step: Step, types: Sequence[Type]) -> tuple[int, int]:
+    """The bits before the point that the largest absolute value needs, negative for small ones; the finest scale."""
+    if step.op not in ("column", "constant"):
+        if isinstance(step.operation, Function):
+            exact = replace(step, params={**step.params, "scale": MAX_SCALE}).infer(types)
+        else:
+            exact = step.operation.unrounded([types[j] for j in step.inputs])  # type: ignore[attr-defined]
+        reach = max(abs(exact.low), abs(exact.high)) // exact.domain.divisor
+        return reach.bit_length() - exact.domain.scale, exact.domain.scale + exact.domain.divisor.bit_length() - 1
     if step.op == "column":
         largest = max(abs(step.params["low"]), abs(step.params["high"]))
+        finest = MAX_SCALE
     else:
         values = constant_values(step.params)
         largest = float(abs(values).max()) if values.size else 0.0
+        finest = int(step.params["scale"]) if whole(values, step.params["scale"]) else MAX_SCALE
     exponent = math.frexp(largest)[1] if largest else 0
     if exponent < _SMALLEST:
         raise PlanError(f"values of at most {largest:g} are too small to compute with", "Use smaller units.")
-    return exponent
+    return exponent, finest
 
 
-def _exact_scale(step: Step) -> int:
-    """The scale that holds a constant exactly, if it was found when it was recorded; else the largest there is."""
-    if step.op == "constant" and whole(constant_values(step.params), step.params["scale"]):
-        return int(step.params["scale"])
-    return MAX_SCALE
-
-
-def _feeds(steps: list[Step], reals: set[int]) -> list[frozenset[int]]:
-    """For every step, the real inputs that it depends on."""
-    feeds: list[frozenset[int]] = []
-    for i, step in enumerate(steps):
-        feeds.append(frozenset({i} if i in reals else ()).union(*(feeds[j] for j in step.inputs)))
-    return feeds
-
-
-def _infer(steps: list[Step]) -> tuple[list[Type], int | None]:
-    """Types up to the first step that could overflow, which is named; all, if none could."""
-    types: list[Type] = []
-    for i, step in enumerate(steps):
-        types.append(step.infer(types))
-        if not types[i].fits:
-            return types, i
-    return types, None
-
-
-def _with_steps(graph: Graph, steps: list[Step]) -> Graph:
-    trace = Trace()
-    place: dict[int, int] = {}
-    for i, step in enumerate(steps):
-        moved = Step(step.op, tuple(place[j] for j in step.inputs), step.params)
-        place[i] = trace.append(moved, graph.trace.origins.get(i, ""))
-    return graph.rebuilt(trace, place)
-
-
-def _overflow(graph: Graph, step: int, type_: Type, losing: list[int], precision: int) -> PlanError:
-    origin = graph.trace.origins.get(step, "")
-    columns = _columns(graph, step)
-    reach = max(abs(type_.low), abs(type_.high)) / type_.domain.denominator
-    kept = f" even when real numbers keep only {precision} significant bits" if losing else ""
-    where = f"{origin + ': ' if origin else ''}step {step} ({graph.trace.steps[step].op}, shape {type_.shape})"
-    return PlanError(
-        f"{where} could overflow: by the declared ranges it reaches ±{reach:.3g}, "
-        f"which needs {type_.bits} bits{kept}; the ring has {RING_BITS}",
-        f"Declare narrower ranges in the agreement, if the data allow it, for {', '.join(columns)}; "
-        "or keep them in larger units (thousands), multiply fewer of them together, or sum fewer rows.",
-    )
-
-
-def _columns(graph: Graph, step: int) -> list[str]:
-    steps = graph.trace.steps
-    wanted, found = {step}, []
-    for i in range(step, -1, -1):
-        if i in wanted:
-            wanted.update(steps[i].inputs)
-            params = steps[i].params
-            if steps[i].op == "column":
+def _columns(steps: Sequence[Step], i: int) -> list[str]:
+    wanted, found = {i}, []
+    for j in range(i, -1, -1):
+        if j in wanted:
+            wanted.update(steps[j].inputs)
+            params = steps[j].params
+            if steps[j].op == "column":
                 found.append(
                     f"{params['party']}.{params['table']}.{params['column']} [{params['low']}, {params['high']}]"
                 )

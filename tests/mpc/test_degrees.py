@@ -7,6 +7,7 @@ import pytest
 
 import mpc
 from mpc.degrees import degrees
+from mpc.disclosure import aggregates
 from mpc.simulate import schema_of
 
 WARD = np.array([0, 1, 2, 4, 5] * 5 + [0, 1, 2, 4, 3])
@@ -50,3 +51,34 @@ def test_a_polynomial_can_pick_one_row() -> None:
 )
 def test_degrees(function, north: int, south: int) -> None:
     assert degree(function) == {"north": north, "south": south}
+
+
+def row_condition(data):
+    t = data.party("north")["t"]
+    return t[t["ward"] == 3]["cost"].sum()
+
+
+def condition_on_sums(data):
+    t = data.party("north")["t"]
+    return mpc.where(t["cost"].sum() > t["ward"].sum() * 10, t["cost"].sum(), t["cost"].mean())
+
+
+def test_conditions_on_rows_are_of_no_degree_that_is_allowed_and_on_aggregates_are_free() -> None:
+    assert mpc.simulate(mpc.computation(row_condition), TABLES)["result"] == COST[WARD == 3].sum()
+    plan = mpc.computation(row_condition).plan(schema_of(TABLES, {}))
+    enough = aggregates(plan, "north", 10)
+    assert degrees(plan, "north", enough)["result"] == math.inf
+    assert degrees(plan, "north", enough, conditions=True)["result"] <= 2
+    plan = mpc.computation(condition_on_sums).plan(schema_of(TABLES, {}))
+    assert degrees(plan, "north", aggregates(plan, "north", 10))["result"] <= 2
+    assert degrees(plan, "north", aggregates(plan, "north", 31))["result"] == math.inf
+
+
+def test_products_of_aggregates_are_of_no_high_degree() -> None:
+    def skew(data):
+        mean = data.party("north")["t"]["cost"].mean()
+        return mean * mean * mean
+
+    plan = mpc.computation(skew).plan(schema_of(TABLES, {}))
+    assert degrees(plan, "north")["result"] == 3
+    assert degrees(plan, "north", aggregates(plan, "north", 10))["result"] == 0

@@ -9,6 +9,7 @@ import pytest
 import mpc
 from mpc.cost import Cost, estimate
 from mpc.engine import Engine
+from mpc.instructions import Reveal, SecretProduct
 from mpc.schedule import Schedule
 from mpc.schema import Column, Table
 from mpc.simulate import schema_of
@@ -36,13 +37,14 @@ def three_levels(data):
 def test_products_start_as_soon_as_their_operands_are_there() -> None:
     plan = planned(three_levels)
     schedule = Schedule(plan)
-    levels = sorted(schedule.start[i] for i in schedule.products)
+    products = [i for i, one in enumerate(schedule.program) if isinstance(one.action, SecretProduct)]
+    levels = sorted(schedule.start[i] for i in products)
     assert levels == [0, 0, 1, 2]
     assert schedule.rounds == 4
-    assert {schedule.start[i] for i, _ in plan.of("reveal")} == {3}
-    for i, step in enumerate(plan.steps):
-        for j in step.inputs:
-            assert schedule.start[j] + (j in schedule.products) <= schedule.start[i]
+    assert {schedule.start[i] for i, one in enumerate(schedule.program) if isinstance(one.action, Reveal)} == {3}
+    for i, instruction in enumerate(schedule.program):
+        for j in instruction.inputs:
+            assert schedule.start[j] + (j in products) <= schedule.start[i]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_rounds(function, rounds: int) -> None:
 def test_every_value_is_last_used_after_it_is_made() -> None:
     schedule = Schedule(planned(three_levels))
     for i, last in enumerate(schedule.last_use):
-        users = [j for j, step in enumerate(schedule.plan.steps) if i in step.inputs]
+        users = [j for j, instruction in enumerate(schedule.program) if i in instruction.inputs]
         assert last in (users or [i])
         assert schedule.start[last] == max((schedule.start[j] for j in users), default=schedule.start[i])
 
@@ -70,10 +72,12 @@ def test_every_value_is_last_used_after_it_is_made() -> None:
 def test_owners_and_demands_of_products() -> None:
     plan = planned(lambda d: (columns(d)[1] * (columns(d)[0] + columns(d)[2])).sum())
     schedule = Schedule(plan)
-    (secret,) = schedule.products.values()
+    ((number, secret),) = [
+        (i, one.action) for i, one in enumerate(schedule.program) if isinstance(one.action, SecretProduct)
+    ]
     assert {secret.x_owner, secret.y_owner} == {1, None}
     ((label, demand),) = schedule.demands()
-    assert label == (secret.step, 0)
+    assert label == (number, 0)
     assert demand.holders == (0, 1, 2)
 
 
@@ -101,7 +105,7 @@ def test_explain_says_what_a_person_must_know() -> None:
         "  ada sends         184 bytes",
         "  bob sends         176 bytes",
         "  cyd sends         24 bytes",
-        "1 triples of 41 words, dealer: 8 bytes to bob",
+        "1 correlations of 41 words, dealer: 8 bytes to bob",
         "LAN         about 0.5 ms",
         "WAN         about 40.0 ms",
     ):

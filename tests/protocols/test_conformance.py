@@ -166,7 +166,7 @@ def test_a_joint_mean_shares_one_number_a_party() -> None:
     raw = {name: {"t": {"x": np.arange(1000.0)}} for name in PARTIES[:3]}
     assert sent(lambda data: data.table("t")["x"].mean(), raw) == dict.fromkeys(PARTIES[:3], 8)
     cost = estimate(mpc.computation(lambda data: data.table("t")["x"].mean()).plan(schema_of(raw, {})))
-    assert (cost.rounds, cost.triples) == (1, 0)
+    assert (cost.rounds, cost.pieces) == (1, 0)
 
 
 def test_independent_products_share_a_round() -> None:

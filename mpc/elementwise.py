@@ -1,0 +1,3 @@
+"""Real functions, element by element."""
+
+__all__: list[str] = []

@@ -1,0 +1,124 @@
+"""Noise for differential privacy: discrete Laplace or Gaussian, drawn exactly on integers by OpenDP's samplers.
+
+Every party whose data a value depends on adds its own full share: enough for its own rows, whatever all others know of
+their noise. Ghosh, Roughgarden and Sundararajan, "Universally Utility-Maximizing Privacy Mechanisms", STOC 2009;
+Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy", NeurIPS 2020. Departure: sums
+are taken modulo 2^64, which tells no more than the sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from mpc.accounting import exactly, rho_of
+from mpc.errors import PlanError
+from mpc.operations import Params
+from mpc.plan import Plan
+from mpc.sensitivity import Sensitivity, Table, sensitivities
+from mpc.types import Type
+from protocols.ring import Array
+
+__all__ = ["Law", "Source", "draw", "laws", "least_spread", "opendp"]
+
+_RARELY = 64 * math.log(2)
+_ROOT_BITS = 32
+
+
+@dataclass(frozen=True)
+class Law:
+    """The distribution of each number: P(x) in proportion to exp(-|x| / scale), or to exp(-x^2 / (2 scale^2))."""
+
+    kind: Literal["laplace", "gaussian"]
+    scale: float
+
+    def most(self, count: int) -> float:
+        """So many numbers all stay below this, but for a probability of 2^-64."""
+        rare = _RARELY + math.log(2 * max(count, 1))
+        return self.scale * (rare if self.kind == "laplace" else math.sqrt(2 * rare))
+
+
+Source = Callable[[Law, int], Sequence[int]]
+"""Gives so many independent numbers of a law."""
+
+
+def opendp(law: Law, count: int) -> Sequence[int]:
+    """Numbers from OpenDP's samplers, of the operating system's randomness."""
+    from opendp.domains import atom_domain, vector_domain
+    from opendp.measurements import make_gaussian, make_laplace
+    from opendp.metrics import l1_distance, l2_distance
+    from opendp.mod import enable_features
+
+    enable_features("contrib")
+    domain = vector_domain(atom_domain(T="i64"))
+    if law.kind == "laplace":
+        noise = make_laplace(domain, l1_distance(T="i64"), scale=law.scale)
+    else:
+        noise = make_gaussian(domain, l2_distance(T="i64"), scale=law.scale)
+    drawn: list[int] = noise([0] * count)
+    return drawn
+
+
+def draw(plan: Plan, party: str, unit_rows: Mapping[Table, int], source: Source = opendp) -> dict[int, Array]:
+    """The party's noise for every noisy step of a plan, as ring elements.
+
+    `unit_rows`: how many rows of a table belong to one person at most, where that is not one. Raises PlanError where
+    noise has no measure, or is larger than the plan has room for.
+    """
+    found = sensitivities(plan.steps, plan.types, unit_rows)
+    noise: dict[int, Array] = {}
+    for i, moved in found.items():
+        step, type_ = plan.steps[i], plan.types[i]
+        if least_spread(step.params, moved, plan.types[step.inputs[0]]) > step.params["spread"]:
+            raise PlanError(f"{plan.where(i)}: the value has no room for its noise", "Plan the script again.")
+        own = laws(step.params, moved).get(party)
+        numbers = source(own, type_.size) if own else [0] * type_.size
+        noise[i] = np.array(numbers, np.int64).view(np.uint64).reshape(type_.shape)
+    return noise
+
+
+def laws(params: Params, moved: Mapping[Table, Sensitivity]) -> dict[str, Law]:
+    """What each party adds to every element of a value that one unit of its tables moves so far: never too little.
+
+    `params`: of the noisy step. Raises PlanError for noise larger than all numbers.
+    """
+    parties: dict[str, list[Sensitivity]] = {}
+    for (party, _), each in moved.items():
+        parties.setdefault(party, []).append(each)
+    epsilon, delta = params["epsilon"], params["delta"]
+    try:
+        if delta == 0:
+            scales = {p: _up(max(each.l1 for each in own) / exactly(epsilon)) for p, own in parties.items()}
+            return {party: Law("laplace", scale) for party, scale in scales.items()}
+        rho = 2 * Fraction(rho_of(epsilon, delta))
+        scales = {p: _root(max(each.l2_squared for each in own) / rho) for p, own in parties.items()}
+        return {party: Law("gaussian", scale) for party, scale in scales.items()}
+    except (OverflowError, ZeroDivisionError):
+        raise PlanError(f"noisy: epsilon={epsilon} asks for more noise than there are numbers", "Raise it.") from None
+
+
+def least_spread(params: Params, moved: Mapping[Table, Sensitivity], value: Type) -> float:
+    """What the noise of all parties together stays below, but for a rare accident, in widths of the value's range.
+
+    With an accident, of a probability below 2^-57, a result would be wrong; it would tell no more.
+    """
+    try:
+        return math.fsum(law.most(value.size) for law in laws(params, moved).values()) / (value.high - value.low)
+    except OverflowError:
+        raise PlanError("noisy: the value's numbers are too large for noise") from None
+
+
+def _up(number: Fraction) -> float:
+    """The smallest float that is not below the number."""
+    near = float(number)
+    return near if near >= number else math.nextafter(near, math.inf)
+
+
+def _root(number: Fraction) -> float:
+    """A float that is not below the square root of the number, and hardly above."""
+    return _up(Fraction(math.isqrt(math.ceil(number * 4**_ROOT_BITS)) + 1, 2**_ROOT_BITS))

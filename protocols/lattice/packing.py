@@ -1,0 +1,77 @@
+"""How matrices lie in polynomials, so that entries of their product are coefficients of products of polynomials.
+
+Coefficient packing (Huang, Lu, Hong, Ding, "Cheetah", USENIX Security 2022, section 3; Hao et al., "Iron", NeurIPS 2022,
+section 3.2). Departure: the exponents of Y run downwards, so that the results are at the multiples of the block's depth.
+
+A block of X, high x deep, becomes the sum of X[i, k] X^(i wide deep + k); a block of Y, deep x wide, the sum of
+Y[k, j] X^(j deep - k), where X^n = -1. Where the two k are equal, their product has exponent (i wide + j) deep; where
+they differ, the exponent is no multiple of deep. Blocks are counted along the length from 1: block 0 is no data, but an
+encryption of zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protocols.lattice.ntt import Residues
+from protocols.lattice.parameters import Parameters
+from protocols.ring import Array
+
+__all__ = ["join_digits", "pack_x", "pack_y", "unpack"]
+
+_32 = np.uint64(32)
+_SIGN = np.uint64(1 << 31)
+_LOW = np.uint64((1 << 32) - 1)
+
+
+def pack_x(parameters: Parameters, x: Array, blocks: slice) -> Array:
+    """X (rows x length) in polynomials (groups, blocks, n)."""
+    p, count = parameters, blocks.stop - blocks.start
+    part = _cut(x, p.groups * p.high, (blocks.start - 1) * p.deep, (blocks.stop - 1) * p.deep)
+    packed = np.zeros((p.groups, count, p.high, p.wide, p.deep), np.uint64)
+    packed[:, :, :, 0] = part.reshape(p.groups, p.high, count, p.deep).swapaxes(1, 2)
+    return packed.reshape(p.groups, count, p.degree)
+
+
+def pack_y(parameters: Parameters, y: Array, blocks: slice, answer: slice) -> Array:
+    """The blocks of columns of Y (length x columns) that `answer` names, signed, in polynomials (answers, blocks, n)."""
+    p, count, answers = parameters, blocks.stop - blocks.start, answer.stop - answer.start
+    start = (blocks.start - 1) * p.deep
+    columns = np.arange(answer.start * p.wide, answer.start * p.wide + p.outputs(answer))
+    part = _cut(_digits(p, y, columns), answers * p.wide, start, start + count * p.deep)
+    entries = part.reshape(answers, p.wide, count, p.deep).swapaxes(1, 2)
+    packed = np.zeros((answers, count, p.high * p.wide, p.deep), np.uint64)
+    packed[:, :, : p.wide, 0] = entries[..., 0]
+    packed[:, :, : p.wide - 1, 1:] = entries[:, :, 1:, :0:-1]
+    packed[:, :, -1, 1:] = np.negative(entries[:, :, 0, :0:-1])
+    return packed.reshape(answers, count, p.degree)
+
+
+def unpack(parameters: Parameters, coefficients: Residues, answer: slice) -> Residues:
+    """The results, modulo each prime one after another, in coefficients (groups, answers, primes, high wide)."""
+    p = parameters
+    groups, answers, primes, _ = coefficients.shape
+    results = coefficients.reshape(groups, answers, primes, p.high, p.wide).transpose(2, 0, 3, 1, 4)
+    results = results.reshape(primes, groups * p.high, answers * p.wide)[:, : p.rows, : p.outputs(answer)]
+    return results.reshape(1, primes, -1)
+
+
+def join_digits(parameters: Parameters, results: Array) -> Array:
+    """The product, from the products with each digit of Y side by side."""
+    if parameters.digits == 1:
+        return results
+    low, high = np.split(results, 2, axis=1)
+    return low + (high << _32)
+
+
+def _cut(x: Array, rows: int, start: int, stop: int) -> Array:
+    """x[:, start:stop], with zeros where there is nothing, as far as `rows`."""
+    part = np.zeros((rows, stop - start), np.uint64)
+    there = x[:, max(start, 0) : stop]
+    part[: x.shape[0], max(-start, 0) :][:, : there.shape[1]] = there
+    return part
+
+
+def _digits(parameters: Parameters, y: Array, columns: NDArrayInt) -> Array:
+    """Columns of the digits of Y side by side, transposed: in [-2^63, 2^63) or [-2^31, 2^31), two's complement."""
+    ...

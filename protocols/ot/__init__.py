@@ -1,0 +1,1 @@
+"""Oblivious transfer between two parties, and what any number of parties make of it."""
