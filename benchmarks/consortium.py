@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from parties.client import Analyst
 from parties.config import PartyConfig
 from parties.launch import Launched, command
 from parties.setup import create_consortium
+from parties.signatures import sign
 
 __all__ = ["Running", "running"]
 
@@ -50,6 +52,8 @@ def running(tables: Mapping[str, Mapping[str, tuple[int, str]]]) -> Iterator[Run
                     f'columns.{column} = {{ type = "real", range = [-1.0, 1.0] }}'
                 )
         (folder / "agreement.toml").write_text("\n".join(agreement))
+        for party in tables:
+            sign(PartyConfig.load(folder / party / "party.toml"), time.time())
         for name in [*tables, "dealer"]:
             role = "dealer" if name == "dealer" else "node"
             processes[name] = Launched(name, command(role, folder / name / "party.toml"), lambda line: None)

@@ -1,7 +1,8 @@
 """What `make demo` runs: each example as a consortium of real processes, its joint results beside the pooled plaintext.
 
 For each example a fresh consortium under `.demo/<example>`: keys and folders by `beaver init`, the example's data and
-agreement, `beaver up` for dealer and nodes, `beaver explain`, `beaver run`. The nodes are stopped whatever happens.
+agreement, which every party signs, `beaver up` for dealer and nodes, `beaver explain`, `beaver run`. The nodes are
+stopped whatever happens.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def free_ports(count: int) -> int:
 
 
 def prepare(example: str, folder: Path) -> None:
-    """A fresh consortium in `folder` with the example's agreement and data."""
+    """A fresh consortium in `folder` with the example's data, and its agreement, which every party signs."""
     parties = EXAMPLES[example]
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(exist_ok=True)
@@ -68,6 +69,7 @@ def prepare(example: str, folder: Path) -> None:
     shutil.copy(HERE / example / "agreement.toml", folder)
     for party in parties:
         shutil.copytree(HERE / example / "data" / party, folder / party / "data", dirs_exist_ok=True)
+        beaver("agreement", "sign", str(folder), "--as", party)
 
 
 @contextmanager

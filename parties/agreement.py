@@ -1,73 +1,57 @@
-"""What the owners agreed to: which tables and columns take part, within which ranges, and who may receive results."""
+"""What the owners agreed to: what may be computed with which tables, for whom, how often, and from when until when."""
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from mpc.schema import Column, Schema, Table
 from parties.config import Consortium
 from parties.documents import Document, Name, digest, load
 from parties.errors import Fault
+from parties.terms import (
+    Begin,
+    ColumnTerms,
+    End,
+    KindName,
+    PlanDigest,
+    ResultName,
+    Retention,
+    TableName,
+    TableTerms,
+    Text,
+)
 
-__all__ = ["Agreement", "ColumnTerms", "TableTerms", "table_name"]
-
-_MAX_ROWS = 1 << 40
-_MOST = sys.float_info.max
-
-
-def table_name(text: str) -> str:
-    """The text, if a table and its file may be called that. Raises ValueError."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
-        raise ValueError("must be the name of a table: a letter or digit, then at most 63 of these, _ and -")
-    return text
-
-
-def _column_name(text: str) -> str:
-    if not 0 < len(text) <= 200:
-        raise ValueError("must be the name of a column, at most 200 characters")
-    return text
-
-
-TableName = Annotated[str, AfterValidator(table_name)]
-ColumnName = Annotated[str, AfterValidator(_column_name)]
-
-
-class ColumnTerms(Document):
-    """A column's type and the closed range that all its values are in."""
-
-    type: Literal["integer", "real"]
-    range: Annotated[tuple[int | float, int | float], Field(strict=False)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _ordered(cls, terms: object) -> object:
-        match terms:
-            case {"type": "integer" | "real" as kind, "range": ends, **others}:
-                return {"type": kind, "range": _range(kind, ends), **others}
-        return terms
-
-
-class TableTerms(Document):
-    """A table of one party: at most so many rows, and the columns that take part."""
-
-    rows: Annotated[int, Field(ge=1, le=_MAX_ROWS)]
-    columns: Mapping[ColumnName, ColumnTerms]
+__all__ = ["Agreement"]
 
 
 class Agreement(Document):
-    """One owner's copy of the agreement. `data` is party -> table -> terms."""
+    """One owner's copy of the agreement. Every field is a limit, and a plan must keep within all of them.
+
+    `outputs`: result -> who may receive it; no other result is allowed then. `operations`: the kinds that a plan may
+    consist of. `computations`: name -> the only plans that may run. `uses`: how many computations in all. Where any of
+    these is None or empty it sets no limit. `valid_until` is the first moment at which the agreement is over.
+    `data`: party -> table -> terms.
+    """
 
     version: Literal[1]
-    purpose: Annotated[str, Field(min_length=1)]
-    source: Literal["dealer"]
+    purpose: Annotated[Text, Field(min_length=1)]
+    parties: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    valid_from: Begin | None = None
+    valid_until: End | None = None
+    uses: Annotated[int, Field(ge=1)] | None = None
+    approval: Literal["automatic", "ask"] = "automatic"
+    protocol: Literal["additive"] = "additive"
+    source: Literal["dealer", "pairwise"]
     min_rows: Annotated[int, Field(ge=1)] = 10
     recipients: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    outputs: Mapping[ResultName, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = {}
+    operations: Annotated[tuple[KindName, ...], Field(strict=False)] | None = None
+    computations: Mapping[Name, PlanDigest] = {}
+    retention: Retention = Retention()
     data: Mapping[Name, Mapping[TableName, TableTerms]] = {}
 
     @classmethod
@@ -84,10 +68,13 @@ class Agreement(Document):
     def digest(self) -> bytes:
         """SHA-256 over the content: comments, order and parties without tables do not matter."""
         content = self.model_dump(mode="python")
-        recipients = sorted(set(self.recipients))
-        return digest(
-            content | {"recipients": recipients, "data": {p: held for p, held in content["data"].items() if held}}
-        )
+        for moment in ("valid_from", "valid_until"):
+            content[moment] = content[moment] and content[moment].isoformat()
+        for names in ("parties", "recipients", "operations"):
+            content[names] = content[names] and sorted(set(content[names]))
+        content["outputs"] = {name: sorted(set(to)) for name, to in content["outputs"].items()}
+        content["data"] = {party: held for party, held in content["data"].items() if held}
+        return digest(content)
 
     def schema(  # type: ignore[override]  # not the deprecated method of pydantic's models
         self, rows: Mapping[str, Mapping[str, int]] | None = None
@@ -110,6 +97,25 @@ class Agreement(Document):
             for party, held in self.data.items()
         }
 
+    def check_source(self) -> None:
+        """Raise Fault SOURCE_UNAVAILABLE unless this version can supply random material as agreed."""
+        if self.source != "dealer":
+            raise Fault(
+                "SOURCE_UNAVAILABLE",
+                f"The agreement has the parties make their random material by themselves ({self.source}), "
+                "which this version of Beaver cannot do yet.",
+                'Agree on source = "dealer", or submit scripts without products of different parties\' values.',
+            )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Agreement:
+        if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
+            raise ValueError("valid_until must be later than valid_from")
+        for name, to in self.outputs.items():
+            if stranger := next((each for each in to if each not in self.recipients), None):
+                raise ValueError(f"outputs: {stranger!r} is to receive {name!r} and is not among recipients")
+        return self
+
     def _check_rows(self, party: str, name: str, count: int) -> None:
         table = self.data.get(party, {}).get(name)
         if table is None or type(count) is not int or count < 1:
@@ -128,29 +134,20 @@ class Agreement(Document):
             )
 
     def _within(self, consortium: Consortium, path: Path) -> Agreement:
-        strangers = [f"data.{name}" for name in self.data if name not in consortium.party_names]
-        names = {member.name for member in (*consortium.parties, *consortium.analysts)}
-        strangers += [f"recipients: {name!r}" for name in self.recipients if name not in names]
-        if strangers:
+        if stranger := next(self._strangers(consortium), None):
             raise Fault(
                 "AGREEMENT_INVALID",
-                f"{path}: {strangers[0]} is not of the consortium {consortium.name}.",
+                f"{path}: {stranger} the consortium {consortium.name}.",
                 f"Its parties are {', '.join(consortium.party_names)}; results go to these or its analysts.",
             )
         return self.model_copy(update={"data": {party: self.data.get(party, {}) for party in consortium.party_names}})
 
-
-def _range(kind: object, ends: object) -> list[int] | list[float]:
-    match ends:
-        case [bool(), _] | [_, bool()]:
-            pass
-        case [int() as low, int() as high] if kind == "integer" and -(1 << 63) <= low <= high < 1 << 63:
-            return [low, high]
-        case [int() | float() as low, int() | float() as high] if kind == "real" and -_MOST <= low <= high <= _MOST:
-            # [0, 1] and [0.0, 1.0] say the same of a real column, so they have the same digest.
-            return [float(low) + 0.0, float(high) + 0.0]
-    numbers = "whole numbers of at most 64 bits" if kind == "integer" else "finite numbers"
-    raise ValueError(f"range must be [low, high], two {numbers}, low not above high")
+    def _strangers(self, consortium: Consortium) -> Iterator[str]:
+        members = {member.name for member in (*consortium.parties, *consortium.analysts)}
+        yield from (f"data.{name} is not of" for name in self.data if name not in consortium.party_names)
+        yield from (f"recipients: {name!r} is not of" for name in self.recipients if name not in members)
+        if self.parties and set(self.parties) != set(consortium.party_names):
+            yield f"parties: {', '.join(self.parties)} are not the parties of"
 
 
 def _column(terms: ColumnTerms) -> Column:

@@ -17,12 +17,15 @@ from mpc.engine import combine
 from mpc.plan import Plan
 from mpc.result import Result, Timings, Traffic
 from mpc.schedule import Schedule
+from mpc.undefined import settled
 from parties import policy, wire
 from parties.agreement import Agreement
+from parties.clock import check_begun, check_not_over
 from parties.config import Consortium, PartyConfig, check_identity
 from parties.control import ControlClient
-from parties.errors import Fault, FaultReport
+from parties.errors import Fault, FaultReport, printable
 from parties.identity import Identity
+from parties.signatures import check_signed
 from protocols.ring import Array
 
 __all__ = ["Analyst", "Progress"]
@@ -56,10 +59,33 @@ class Analyst:
         """The plan over the agreement's tables, with these row counts, or the agreement's bounds."""
         return computation.plan(self.agreement.schema(rows), analyst=self.name)
 
-    def refusals(self, plan: Plan) -> dict[str, list[str]]:
-        """What each party will say against the plan: party -> reasons, where there are any."""
-        found = {party: policy.refusals(plan, self.agreement, party, self.name) for party in plan.parties}
-        return {party: reasons for party, reasons in found.items() if reasons}
+    def refusals(self, plan: Plan) -> dict[str, tuple[list[str], bool]]:
+        """What each party will say against the plan by the agreement alone, and whether a person there decides."""
+        parties = self.consortium.party_names
+        cases = [policy.Case(plan, self.agreement, party, parties, self.name) for party in parties]
+        return {case.party: (policy.refusals(case), self.agreement.approval == "ask") for case in cases}
+
+    def judged(self, plan: Plan) -> dict[str, tuple[list[str], bool]]:
+        """The same, said by the nodes, which alone know what they have counted and whether their owners will look.
+
+        Raises Fault UNREACHABLE and others.
+        """
+        said: dict[str, tuple[list[str], bool]] = {}
+        with self._client(dealer=False) as client:
+            for party in self.consortium.party_names:
+                client.send(party, {"kind": "judge", "plan": plan.encode()})
+            while len(said) < len(self.consortium.parties):
+                party, message = client.receive(_CATALOG_WITHIN_S)
+                _raise_fault(message, party)
+                _, reasons, asks = wire.fields(message, kind=str, reasons=list, asks=bool)
+                said[party] = [printable(str(reason)) for reason in reasons], asks
+        return said
+
+    def check_in_force(self) -> None:
+        """Raise Fault unless every party has signed the agreement and its term goes on, by this machine's clock."""
+        check_signed(self.agreement, self._config.agreement, self.consortium)
+        check_not_over(self.agreement, time.time(), time.time())
+        check_begun(self.agreement, time.time())
 
     def row_counts(self) -> dict[str, dict[str, int]]:
         """The nodes' present row counts, party -> table -> rows. Raises Fault UNREACHABLE and others."""
@@ -69,6 +95,7 @@ class Analyst:
     def run(self, computation: Computation, progress: Progress = lambda party, phase: None) -> Result:
         """Submit, take part in the handshake, wait, and combine. Raises Fault, ScriptError or PlanError."""
         started = time.perf_counter()
+        self.check_in_force()
         with self._client(dealer=True) as client:
             rows = self._catalog(client)
             plan = self.plan(computation, rows)
@@ -76,6 +103,7 @@ class Analyst:
             with_dealer = any(True for _ in Schedule(plan).demands())
             members = [*plan.parties]
             if with_dealer:
+                self.agreement.check_source()
                 if self.consortium.dealer is None:
                     raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer].")
                 members.append(self.consortium.dealer.name)
@@ -229,7 +257,7 @@ def _result(plan: Plan, analyst: str, session: _Session, started: float) -> Resu
         max(done[party]["rounds"] for party in plan.parties),
         {party: done[party]["bytes_sent"] for party in plan.parties},
     )
-    return Result(results, traffic, timings, elsewhere)
+    return Result(settled(results), traffic, timings, elsewhere)
 
 
 def _joined(pieces: Mapping[int, bytes], size: int, party: str) -> Array:

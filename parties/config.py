@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -151,7 +151,11 @@ class Consortium(Document):
 
 
 class PartyConfig(Document):
-    """One member's own files and folders, as absolute paths, and how it reaches and is reached."""
+    """One member's own files and folders, as absolute paths, and how it reaches and is reached.
+
+    `approval`: "ask" has a person look at every plan here, whatever the agreement says; a session waits for the
+    decision `approval_wait_s` seconds at most.
+    """
 
     name: Name
     consortium: Path
@@ -162,6 +166,8 @@ class PartyConfig(Document):
     results: Path
     bind: Annotated[str, AfterValidator(_host)] | None = None
     reach: Mapping[str, Endpoints] = {}
+    approval: Literal["automatic", "ask"] = "automatic"
+    approval_wait_s: Annotated[int, Field(ge=1, le=540)] = 540
 
     @field_validator("consortium", "agreement", "key", "data", "state", "results", mode="before")
     @classmethod

@@ -25,7 +25,8 @@ class Conversation:
         self._inbox: SimpleQueue[Mapping[str, Any] | Fault] = SimpleQueue()
         self._links: Links | None = None
         self._lock = threading.Lock()
-        self._ended = False
+        self._ended = threading.Event()
+        self._end: Fault | None = None
         self.peer = peer
         self.session = session
         self.phase = "submitted"
@@ -55,12 +56,18 @@ class Conversation:
     def end(self, fault: Fault) -> None:
         """From any thread: the session ends with this fault at its present or next wait. The first fault counts."""
         with self._lock:
-            if self._ended:
+            if self._end is not None:
                 return
-            self._ended = True
+            self._end = fault
+        self._ended.set()
         self._inbox.put(fault)
         if self._links is not None:
             self._links.interrupt(fault)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, in which nothing is expected. Raises the Fault that ended the session, as soon as it did."""
+        if self._ended.wait(seconds) and self._end is not None:
+            raise self._end
 
     def expect(self, kind: str, within_s: float) -> Mapping[str, Any]:
         """The next message, which must be of this kind. Raises Fault RELAY_TIMEOUT, UNEXPECTED, or what ended it."""

@@ -32,6 +32,8 @@ class Dealer(Server):
         if plan.parties != self.consortium.party_names:
             raise Fault("PLAN_INVALID", "the plan is for other parties than the consortium's")
         schedule = Schedule(plan)
+        session = conversation.session.hex()
+        self.audit.record("plan_accepted", session=session, analyst=conversation.analyst, plan=plan.digest.hex())
         conversation.phase = "handshake"
         with Handshake(self, conversation, plan, with_dealer=True).shake([], 0) as agreed:
             conversation.phase = "offline"
@@ -43,9 +45,11 @@ class Dealer(Server):
                 if counts[party]:
                     name = plan.parties[party]
                     key = self.consortium.member(name).verify_key
-                    self.ledger.claim(name, key, first, counts[party], conversation.session.hex())
+                    self.ledger.claim(name, key, first, counts[party], session)
             secrets = {i: derive(agreed.secrets[i], "material", agreed.cursors[i]) for i in counts}
             for party, batch in batches(schedule.demands()):
                 send_words(agreed.links, party, [deal(demand, label, secrets) for label, demand in batch])
+            pieces = {plan.parties[i]: count for i, count in counts.items() if count}
+            agreed.send_head(self.audit.record("material_dealt", session=session, pieces=pieces))
             conversation.tell("progress", phase="dealt")
         conversation.tell("done", rounds=0, bytes_sent=0, load=0.0, offline=0.0, online=0.0)

@@ -12,9 +12,9 @@ from pathlib import Path
 from mpc.errors import DataError
 from mpc.files import Kind
 from mpc.tables import column_range, describe, read
-from parties.agreement import table_name
 from parties.config import Consortium
 from parties.errors import Fault
+from parties.terms import table_name
 
 __all__ = ["draft"]
 
@@ -22,10 +22,13 @@ _HEADER = """\
 # What the owners of the data agree to. Every node keeps its own copy and takes part in nothing that goes beyond it.
 # This is a draft from the data themselves, rounded out. Check every line:
 #  - take out each column that must not take part, even within a sum;
-#  - put ranges and numbers of rows to what you want the others to know: they see this file.
+#  - put ranges and numbers of rows to what you want the others to know: they see this file;
+#  - add what else limits the use, such as an end: valid_until = 2030-12-31 (below purpose).
+# Then every party signs it: beaver agreement sign. A change after that needs new signatures.
 
 version = 1
 purpose = {purpose}
+parties = [{parties}]
 source = "dealer"  # who supplies the correlated randomness: a process that sees no data
 min_rows = {min_rows}  # no result aggregates fewer rows of any one party
 recipients = [{recipients}]
@@ -48,7 +51,12 @@ def draft(
     if recipients is None:
         recipients = [analyst.name for analyst in consortium.analysts] or consortium.party_names
     parts = [
-        _HEADER.format(purpose=_text(purpose), min_rows=min_rows, recipients=", ".join(map(_text, recipients))),
+        _HEADER.format(
+            purpose=_text(purpose),
+            parties=", ".join(map(_text, consortium.party_names)),
+            min_rows=min_rows,
+            recipients=", ".join(map(_text, recipients)),
+        ),
     ]
     for party in consortium.party_names:
         if party in folders:

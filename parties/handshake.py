@@ -12,6 +12,7 @@ from mpc.plan import Plan
 from parties import wire
 from parties.conversation import Conversation
 from parties.errors import Fault
+from parties.heads import HEAD_BYTES, Head, HeldHeads, follow
 from parties.links import Links, PeerLink
 from parties.server import Server
 from parties.session import Hello, Input, Transcript, open_hello
@@ -32,6 +33,7 @@ class Agreed:
     """What a session rests on once every signature was verified. Indices are the parties' in order, then the dealer's.
 
     `secrets`: shared with each other index. `cursors`: the first piece of one-time material that each party reserved.
+    `heads`: of everybody's record, by name in the order of the indices, as stated with the signature.
     """
 
     links: Links
@@ -39,6 +41,23 @@ class Agreed:
     cursors: Mapping[int, int]
     dealer: int
     with_dealer: bool
+    heads: Mapping[str, Head]
+
+    def send_head(self, head: Head) -> None:
+        """Tell every party the head that one's own record has now."""
+        for index in self.secrets:
+            if index != self.dealer:
+                self.links.send(index, [np.frombuffer(head.pack(), "<u8").astype(np.uint64)])
+
+    def receive_heads(self) -> dict[str, Head]:
+        """Everybody else's head, as told by `send_head`. Raises Fault STATE_ROLLED_BACK, SIGNATURE_INVALID, others."""
+        names = list(self.heads)
+        told = {}
+        for index in self.secrets:
+            words = self.links.receive(index, HEAD_BYTES // 8)
+            name = names[index]
+            told[name] = follow(name, words.astype("<u8").tobytes(), self.heads[name])
+        return told
 
 
 class Handshake:
@@ -49,6 +68,8 @@ class Handshake:
         self._conversation = conversation
         self._plan = plan
         self._names = list(plan.parties)
+        if with_dealer:
+            server.agreement.check_source()
         self._dealer = server.consortium.dealer if with_dealer else None
         if with_dealer and self._dealer is None:
             raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer] to it.")
@@ -72,24 +93,40 @@ class Handshake:
             agreement=server.agreement.digest(),
             plan=self._plan.digest,
             source=server.agreement.source,
-            parameters={"ring": RING, "protocol": "additive"},
+            parameters={"ring": RING, "protocol": server.agreement.protocol},
             inputs=inputs,
             cursor=cursor,
+            heads=self._held(),
         )
         conversation.tell("hello", hello=hello.to_wire())
         brought = conversation.expect("hellos", _HELLOS_WITHIN_S)
         _, _, hellos = wire.fields(brought, kind=str, session=bytes, hellos=list)
         transcript = Transcript([Hello.from_wire(h) for h in hellos], server.consortium, self._names, own=hello)
         secrets = {self._names.index(name): secret for name, secret in transcript.secrets(ephemeral).items()}
+        held = HeldHeads({hello.name: hello.heads for hello in transcript.hellos}, server.consortium)
         cursors = {i: transcript.hello(name).cursor for i, name in enumerate(self._plan.parties)}
         peers = self._peers(transcript, secrets)
         with server.endpoint.open(self._me, peers, conversation.session, _STALL_S) as links:
             conversation.attach(links)
-            conversation.tell("signature", signature=transcript.sign(server.identity))
+            head = server.audit.record(
+                "session_signed", session=conversation.session.hex(), transcript=transcript.sid.hex(), among=self._names
+            )
+            statement = held.statement(server.name, head, server.audit.hash_at)
+            conversation.tell("signature", signature=transcript.sign(server.identity, statement))
             brought = conversation.expect("signatures", _SIGNATURES_WITHIN_S)
             _, _, signatures = wire.fields(brought, kind=str, session=bytes, signatures=dict)
-            transcript.verify(signatures)
-            yield Agreed(links, secrets, cursors, len(self._plan.parties), self._dealer is not None)
+            stated = transcript.verify(signatures)
+            heads = {name: held.check(name, statement) for name, statement in stated.items()}
+            others = {name: head for name, head in heads.items() if name != server.name}
+            server.audit.record("run_begun", others, session=conversation.session.hex())
+            yield Agreed(links, secrets, cursors, len(self._plan.parties), self._dealer is not None, heads)
+
+    def _held(self) -> dict[str, bytes]:
+        """The heads of the others' records that this one has kept, signed with their present keys."""
+        server = self._server
+        others = [server.consortium.member(name) for name in self._names if name != server.name]
+        held = {each.name: server.audit.held(each.name, each.verify_key) for each in others}
+        return {name: head.pack() for name, head in held.items() if head is not None}
 
     def _peers(self, transcript: Transcript, secrets: Mapping[int, bytes]) -> dict[int, PeerLink]:
         server = self._server

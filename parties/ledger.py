@@ -1,4 +1,4 @@
-"""Durable counters of used material: a number that was given out once is never given out again, whatever happens."""
+"""Durable counters of used material and agreed uses, and the latest time seen: they advance, whatever happens."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _LAST = (1 << 63) - 1
 _APPLICATION = 0x62656176
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
+_CLOCK = "create table if not exists clock (one integer primary key check (one = 1), latest integer not null) strict;"
+
 _TABLES = f"""
 pragma application_id = {_APPLICATION};
 create table cursor (source text primary key, next integer not null check (next >= 0)) strict;
@@ -26,6 +28,7 @@ create table reservation (
     source text not null, first integer not null, count integer not null check (count > 0), session text not null,
     primary key (source, first)
 ) strict;
+{_CLOCK}
 """
 
 
@@ -53,6 +56,7 @@ class Ledger:
                 # EXTRA is FULL, and waits for the folder too: after FULL a power cut can bring the old state back.
                 self._connection.execute("pragma synchronous = extra")
                 self._verify()
+                self._connection.execute(_CLOCK)
             except BaseException:
                 self._connection.close()
                 raise
@@ -115,6 +119,38 @@ class Ledger:
 
         self._update(source, advance)
 
+    def use(self, agreement: str, most: int, session: str) -> None:
+        """Count one more computation under the agreement of this digest. Raises Fault USES_EXHAUSTED after `most`."""
+
+        def advance(made: int) -> int:
+            if made >= most:
+                raise Fault(
+                    "USES_EXHAUSTED",
+                    f"The agreement allows {most:,} computations, and they were made or begun.",
+                    "Have every party sign a new agreement, if there are to be more.",
+                )
+            self._connection.execute("insert into reservation values (?, ?, 1, ?)", (_uses(agreement), made, session))
+            return made + 1
+
+        self._update(_uses(agreement), advance)
+
+    def uses(self, agreement: str) -> int:
+        """How many computations were counted under the agreement of this digest."""
+        return self.position(_uses(agreement))
+
+    def latest(self, now: int) -> int:
+        """The latest time that was ever given here, this one included, in whole seconds; on the disk on return."""
+        with self._lock, self._faults():
+            row = self._connection.execute("select latest from clock").fetchone()
+            if row and row[0] >= now:
+                return int(row[0])
+            with self._transaction():
+                self._connection.execute(
+                    "insert into clock values (1, ?) on conflict do update set latest = max(latest, excluded.latest)",
+                    (now,),
+                )
+            return now
+
     def position(self, source: str) -> int:
         """The next number of `source` that was never given out; 0 for a source never seen."""
         with self._lock, self._faults():
@@ -131,24 +167,29 @@ class Ledger:
 
     def _update(self, source: str, change: Callable[[int], int]) -> int:
         """Move the cursor in one transaction and return where it was."""
-        with self._lock, self._faults():
-            if os.stat(self._path).st_ino != self._inode:
-                raise self._damaged()
-            try:
-                self._connection.execute("begin immediate")
-                first = self._position(source)
-                self._connection.execute(
-                    "insert into cursor values (?, ?) on conflict do update set next = excluded.next",
-                    (source, change(first)),
-                )
-                self._connection.execute("commit")
-            except BaseException:
-                if self._connection.in_transaction:
-                    # The disk may refuse this too. What was not committed is undone when the file is next opened.
-                    with suppress(sqlite3.Error):
-                        self._connection.execute("rollback")
-                raise
+        with self._lock, self._faults(), self._transaction():
+            first = self._position(source)
+            self._connection.execute(
+                "insert into cursor values (?, ?) on conflict do update set next = excluded.next",
+                (source, change(first)),
+            )
             return first
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """What is done within happens as a whole, and is on the disk afterwards, or not at all."""
+        if os.stat(self._path).st_ino != self._inode:
+            raise self._damaged()
+        try:
+            self._connection.execute("begin immediate")
+            yield
+            self._connection.execute("commit")
+        except BaseException:
+            if self._connection.in_transaction:
+                # The disk may refuse this too. What was not committed is undone when the file is next opened.
+                with suppress(sqlite3.Error):
+                    self._connection.execute("rollback")
+            raise
 
     def _verify(self) -> None:
         (application,) = self._connection.execute("pragma application_id").fetchone()
@@ -182,6 +223,10 @@ class Ledger:
             f"{self._path} is damaged, replaced or no ledger: which material is used up is not known.",
             "Restore no old copy: that would use material twice. Make new keys for this party and move this file away.",
         )
+
+
+def _uses(agreement: str) -> str:
+    return f"uses of {agreement}"
 
 
 def _create(path: Path) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mpc.engine import Engine, Outcome
-from mpc.errors import PlanError
 from mpc.plan import Plan
 from mpc.schedule import Schedule
-from parties import policy
+from parties import wire
+from parties.admission import Admission, decoded
 from parties.allocator import have_pages_ready
+from parties.approvals import Request
 from parties.config import PartyConfig
 from parties.conversation import Conversation
-from parties.errors import Fault
 from parties.handshake import Handshake, receive_words
 from parties.links import Links
 from parties.log import Log
@@ -40,16 +40,23 @@ class Node(Server):
 
     role = "party"
 
-    def __init__(self, config: PartyConfig, log: Log) -> None:
-        super().__init__(config, log)
+    def __init__(self, config: PartyConfig, log: Log, now: Callable[[], float] = time.time) -> None:
+        super().__init__(config, log, now)
         self.store = Store(config.name, config.data)
         self.results = Results(config.results)
-        self.index = self.consortium.party_names.index(config.name)
+        parties = self.consortium.party_names
+        self.admission = Admission(config, self.agreement, parties, self.ledger, self.clock, log)
+        self.index = parties.index(config.name)
 
-    def answer(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The row counts of the tables that the agreement lists."""
-        if message["kind"] != "catalog":
-            return super().answer(message)
+    def answer(self, message: Mapping[str, Any], analyst: str) -> Mapping[str, Any]:
+        """The row counts of the tables that the agreement lists; or what this node has against a plan."""
+        if message["kind"] not in ("catalog", "judge"):
+            return super().answer(message, analyst)
+        self.check_in_force()
+        if message["kind"] == "judge":
+            _, plan = wire.fields(message, kind=str, plan=bytes)
+            reasons = self.admission.refusals(decoded(plan), analyst)
+            return {"kind": "judged", "reasons": reasons, "asks": self.admission.asks}
         tables = self.agreement.data.get(self.name, {})
         return {
             "kind": "catalog",
@@ -60,20 +67,18 @@ class Node(Server):
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """Judge the plan, load, shake hands, receive material, compute, hand over what is the analyst's."""
         conversation.phase = "plan"
-        try:
-            plan = Plan.decode(plan_bytes)
-        except PlanError as error:
-            raise Fault("PLAN_INVALID", error.message, error.remedy) from None
-        policy.check(plan, self.agreement, self.name, self.consortium.party_names, conversation.analyst)
+        plan = decoded(plan_bytes)
+        request = self.admission.admit(conversation, plan)
         schedule = Schedule(plan)
         self.log.event("plan_accepted", session=conversation.session.hex(), plan=plan.digest.hex())
+        self._record_accepted(plan, conversation, request)
 
         conversation.phase = "load"
         inputs, load_s, encode_s = self.store.inputs(plan)
         if any(self.name in step.params["to"] for _, step in plan.of("reveal")):
             self.results.prepare()
         schedule.warm()
-        have_pages_ready(min(_BUFFER_BYTES, 8 * schedule.product_words))
+        have_pages_ready(min(_BUFFER_BYTES, 8 * schedule.secret_words))
         conversation.tell("progress", phase="loaded")
 
         conversation.phase = "handshake"
@@ -82,6 +87,7 @@ class Node(Server):
         handshake = Handshake(self, conversation, plan, with_dealer=any(True for _ in schedule.demands()))
         with handshake.shake(self._loaded(plan), first) as agreed:
             conversation.phase = "offline"
+            self.admission.count(conversation, request)
             offline_from = time.perf_counter()
             source = None
             if agreed.with_dealer:
@@ -96,10 +102,16 @@ class Node(Server):
             online_from = time.perf_counter()
             outcome, words = drive(Engine(schedule, party, inputs), agreed.links)
             done = time.perf_counter()
+            conversation.phase = "record"
+            session = conversation.session.hex()
+            agreed.send_head(self.audit.record("run_ended", session=session, rounds=outcome.rounds))
+            heads = agreed.receive_heads()
         conversation.phase = "result"
         if outcome.revealed:
             self.results.keep(plan, outcome.revealed, conversation.session)
-            self.log.event("result_kept", session=conversation.session.hex())
+            self.log.event("result_kept", session=session)
+        to_analyst = sorted(outcome.shares.get(conversation.analyst, {}))
+        self.audit.record("session_closed", heads, session=session, kept=sorted(outcome.revealed), delivered=to_analyst)
         for name, share in outcome.shares.get(conversation.analyst, {}).items():
             flat = share.reshape(-1)
             for start in range(0, max(flat.size, 1), _SHARE_WORDS):
@@ -113,6 +125,24 @@ class Node(Server):
             load=load_s,
             offline=online_from - offline_from,
             online=encode_s + done - online_from,
+        )
+
+    def _record_accepted(self, plan: Plan, conversation: Conversation, request: Request | None) -> None:
+        """What was decided on: which data of this party, which results for whom, under which agreement."""
+        data: dict[str, list[str]] = {
+            step.params["table"]: [] for _, step in plan.of("count") if step.params["party"] == self.name
+        }
+        for table, column, _, _ in self._loaded(plan):
+            data.setdefault(table, []).append(column)
+        self.audit.record(
+            "plan_accepted",
+            session=conversation.session.hex(),
+            analyst=conversation.analyst,
+            plan=plan.digest.hex(),
+            agreement=self.agreement.digest().hex(),
+            data=data,
+            results={step.params["name"]: list(step.params["to"]) for _, step in plan.of("reveal")},
+            approval=request.id if request else "",
         )
 
     def _loaded(self, plan: Plan) -> list[tuple[str, str, str, int]]:

@@ -1,44 +1,90 @@
-"""Does a plan keep to the agreement? Every party judges for its own data, from its own copy."""
+"""Does a plan keep to the agreement? Every party judges for its own data, from its own copy, clause by clause.
+
+A clause is a function that takes a case and yields the reasons that speak against it, each naming the step. Adding one
+to `CLAUSES` is all it takes for nodes, `beaver explain` and the analyst's program to know it.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
 from mpc.degrees import degrees
-from mpc.disclosure import cohorts
+from mpc.disclosure import aggregates, cohorts
 from mpc.errors import PlanError
 from mpc.operations import Params
-from mpc.plan import Plan
+from mpc.plan import Plan, Step
 from mpc.validate import validate
 from parties.agreement import Agreement
 from parties.errors import Fault
+from parties.terms import KINDS, ColumnTerms
 
-__all__ = ["MOST_DEGREE", "check", "check_all", "refusals"]
+__all__ = ["CLAUSES", "MOST_DEGREE", "Case", "Clause", "check", "check_all", "refusals"]
 
 MOST_DEGREE = 2
 """Of results, as polynomials in one party's values: enough for variances, covariances and regressions."""
 
+_ALWAYS = frozenset(
+    {"column", "concat", "constant", "noisy", "rescale", "reshape", "reveal", "share", "stack", "transpose"}
+)
+"""Operations that other clauses judge, or that only arrange values or round them."""
 
-def check(plan: Plan, agreement: Agreement, party: str, parties: tuple[str, ...], analyst: str) -> None:
-    """Raise Fault PLAN_INVALID or PLAN_REFUSED, the latter with every reason, unless the party may take part.
 
-    `analyst`: who submitted the plan.
+@dataclass(frozen=True)
+class Case:
+    """A plan before one party: what a clause judges.
+
+    `analyst`: who submitted the plan. `uses`: how many computations the party has counted under this agreement; none as
+    far as anybody but its node knows.
     """
+
+    plan: Plan
+    agreement: Agreement
+    party: str
+    parties: tuple[str, ...]
+    analyst: str
+    uses: int = 0
+
+    def reveals(self) -> Iterator[tuple[str, str, Step]]:
+        """Where a result is revealed, its name, and the step."""
+        for i, step in self.plan.of("reveal"):
+            yield self.plan.where(i), step.params["name"], step
+
+
+Clause = Callable[[Case], Iterator[str]]
+
+
+def check(case: Case) -> None:
+    """Raise Fault PLAN_INVALID or PLAN_REFUSED, the latter with every reason, unless the party may take part."""
     try:
-        validate(plan)
+        validate(case.plan)
     except PlanError as error:
         raise Fault("PLAN_INVALID", error.message, error.remedy or "Do all parties run the same version?") from None
-    reasons = refusals(plan, agreement, party, analyst)
-    if plan.parties != parties:
-        reasons.insert(0, f"the plan is for the parties {', '.join(plan.parties)}, not for {', '.join(parties)}")
-    if reasons:
-        raise _refused(f"{party} refuses the plan", reasons)
+    if reasons := refusals(case):
+        raise _refused(f"{case.party} refuses the plan", reasons)
 
 
 def check_all(plan: Plan, agreement: Agreement, parties: tuple[str, ...], analyst: str) -> None:
     """What every node will check, before anything is submitted. Raises Fault PLAN_REFUSED with all parties' reasons."""
-    found = {party: refusals(plan, agreement, party, analyst) for party in parties}
-    reasons = [f"{party}: {reason}" for party, said in found.items() for reason in said]
+    cases = (Case(plan, agreement, party, parties, analyst) for party in parties)
+    reasons = [f"{case.party}: {reason}" for case in cases for reason in refusals(case)]
     if reasons:
         raise _refused("the agreement does not allow this plan", reasons)
+
+
+def refusals(case: Case) -> list[str]:
+    """Every reason why the party would refuse the plan: the step, what is wrong, the clause that it is against."""
+    return list(dict.fromkeys(f"{why} ({name})" for name, clause in CLAUSES.items() for why in _judged(clause, case)))
+
+
+def _judged(clause: Clause, case: Case) -> Iterator[str]:
+    try:
+        yield from clause(case)
+    except PlanError as error:
+        yield error.message
+    except Exception as error:  # what cannot be judged is not allowed, whatever the reason
+        yield f"this cannot be judged ({type(error).__name__})"
 
 
 def _refused(what: str, reasons: list[str]) -> Fault:
@@ -49,54 +95,107 @@ def _refused(what: str, reasons: list[str]) -> Fault:
     )
 
 
-def refusals(plan: Plan, agreement: Agreement, party: str, analyst: str) -> list[str]:
-    """Every reason why the party would refuse the plan."""
-    reasons: list[str] = []
-    terms = agreement.data.get(party, {})
-    for i, step in enumerate(plan.steps):
-        if step.op in ("column", "count") and step.params["party"] == party:
-            table = terms.get(step.params["table"])
-            name = f"{plan.where(i)}: {party}.{step.params['table']}"
-            if table is None:
-                reasons.append(f"{name} is not in the agreement")
-            elif step.params["rows"] > table.rows:
-                reasons.append(f"{name} has {step.params['rows']:,} rows, the agreement allows {table.rows:,}")
-            elif step.op == "column":
-                column = table.columns.get(step.params["column"])
-                reason = (
-                    "is not in the agreement" if column is None else _differs(step.params, column.type, column.range)
-                )
-                if reason:
-                    reasons.append(f"{name}.{step.params['column']} {reason}")
-        elif step.op == "reveal":
-            for to in step.params["to"]:
-                if to not in agreement.recipients:
-                    reasons.append(f"{plan.where(i)}: {to} may not receive {step.params['name']!r}")
-                elif to not in plan.parties and to != analyst:
-                    reasons.append(f"{plan.where(i)}: {to} receives what {to} submits, not {step.params['name']!r}")
-    try:
-        for name, rows in cohorts(plan, party).items():
-            if rows < agreement.min_rows:
-                reasons.append(
-                    f"{name!r} would reveal a number that rests on {rows} of {party}'s rows; "
-                    f"at least {agreement.min_rows} are agreed"
-                )
-    except PlanError as error:
-        reasons.append(error.message)
-    except Exception as error:  # what cannot be judged is not allowed, whatever the reason
-        reasons.append(f"what it discloses cannot be judged ({type(error).__name__})")
-    for name, degree in degrees(plan, party).items():
-        if degree > MOST_DEGREE:
-            reasons.append(
-                f"{name!r} multiplies {degree} values of {party} with each other; {MOST_DEGREE} at most are allowed, "
-                "because with more a script can pick out single rows"
-            )
-    return list(dict.fromkeys(reasons))
+def _parties(case: Case) -> Iterator[str]:
+    if case.plan.parties != case.parties:
+        yield f"the plan is for the parties {', '.join(case.plan.parties)}, not for {', '.join(case.parties)}"
 
 
-def _differs(params: Params, kind: str, bounds: tuple[int | float, int | float]) -> str:
-    if params["kind"] != kind:
-        return f"is {kind} in the agreement, {params['kind']} in the plan"
-    if (params["low"], params["high"]) != tuple(bounds):
-        return f"has the range {list(bounds)} in the agreement, {[params['low'], params['high']]} in the plan"
+def _uses(case: Case) -> Iterator[str]:
+    most = case.agreement.uses
+    if most is not None and case.uses >= most:
+        yield f"the plan would be computation {case.uses + 1:,}, {most:,} are agreed"
+
+
+def _computations(case: Case) -> Iterator[str]:
+    named = case.agreement.computations
+    if named and case.plan.digest.hex() not in named.values():
+        yield f"the plan {case.plan.digest.hex()} is none of the agreed computations, {', '.join(named)}"
+
+
+def _operations(case: Case) -> Iterator[str]:
+    if case.agreement.operations is None:
+        return
+    allowed = _ALWAYS.union(*(KINDS[kind] for kind in case.agreement.operations))
+    for i, step in enumerate(case.plan.steps):
+        if step.op not in allowed:
+            kinds = [kind for kind, operations in KINDS.items() if step.op in operations]
+            yield f"{case.plan.where(i)}: {', '.join(kinds) or step.op} are not among the agreed operations"
+
+
+def _data(case: Case) -> Iterator[str]:
+    for i, step in enumerate(case.plan.steps):
+        if step.op not in ("column", "count") or step.params["party"] != case.party:
+            continue
+        table = case.agreement.data.get(case.party, {}).get(step.params["table"])
+        name = f"{case.plan.where(i)}: {case.party}.{step.params['table']}"
+        if table is None:
+            yield f"{name} is not in the agreement"
+        elif step.params["rows"] > table.rows:
+            yield f"{name} has {step.params['rows']:,} rows, the agreement allows {table.rows:,}"
+        elif step.op == "column":
+            column = table.columns.get(step.params["column"])
+            if reason := "is not in the agreement" if column is None else _differs(step.params, column):
+                yield f"{name}.{step.params['column']} {reason}"
+
+
+def _differs(params: Params, agreed: ColumnTerms) -> str:
+    if params["kind"] != agreed.type:
+        return f"is {agreed.type} in the agreement, {params['kind']} in the plan"
+    if (params["low"], params["high"]) != tuple(agreed.range):
+        return f"has the range {list(agreed.range)} in the agreement, {[params['low'], params['high']]} in the plan"
     return ""
+
+
+def _recipients(case: Case) -> Iterator[str]:
+    for where, name, step in case.reveals():
+        for to in step.params["to"]:
+            if to not in case.agreement.recipients:
+                yield f"{where}: {to} may not receive {name!r}"
+            elif to not in case.plan.parties and to != case.analyst:
+                yield f"{where}: {to} receives what {to} submits, not {name!r}"
+
+
+def _outputs(case: Case) -> Iterator[str]:
+    agreed = case.agreement.outputs
+    for where, name, step in case.reveals() if agreed else ():
+        if name not in agreed:
+            yield f"{where}: {name!r} is none of the agreed results, {', '.join(agreed)}"
+        else:
+            yield from (f"{where}: {to} may not receive {name!r}" for to in step.params["to"] if to not in agreed[name])
+
+
+def _min_rows(case: Case) -> Iterator[str]:
+    fewest = cohorts(case.plan, case.party)
+    for where, name, _ in case.reveals():
+        if fewest.get(name, case.agreement.min_rows) < case.agreement.min_rows:
+            yield (
+                f"{where}: {name!r} would reveal a number that rests on {fewest[name]} of {case.party}'s rows; "
+                f"at least {case.agreement.min_rows} are agreed"
+            )
+
+
+def _degree(case: Case) -> Iterator[str]:
+    enough = aggregates(case.plan, case.party, case.agreement.min_rows)
+    found = degrees(case.plan, case.party, enough, MOST_DEGREE)
+    for where, name, _ in case.reveals():
+        if found[name] == math.inf:
+            yield f"{where}: {name!r} compares single rows of {case.party}, or computes functions of them"
+        elif found[name] > MOST_DEGREE:
+            yield (
+                f"{where}: {name!r} multiplies {found[name]} values of {case.party} with each other; {MOST_DEGREE} at "
+                "most are allowed, because with more a script can pick out single rows"
+            )
+
+
+CLAUSES: Mapping[str, Clause] = {
+    "parties": _parties,
+    "uses": _uses,
+    "computations": _computations,
+    "operations": _operations,
+    "data": _data,
+    "recipients": _recipients,
+    "outputs": _outputs,
+    "min_rows": _min_rows,
+    "every agreement": _degree,
+}
+"""The clause's name in agreement.toml, and what it asks of a plan."""

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
 
 from mpc.encoding import decode
 from mpc.plan import Plan
+from mpc.result import plain
+from mpc.undefined import settled
 from parties.errors import Fault
 from protocols.ring import Array
 
@@ -33,13 +34,12 @@ class Results:
         """Write what a plan revealed, ring elements by name, to <session>.json, mode 0600; it is there whole or not."""
         types = {step.params["name"]: plan.types[i] for i, step in plan.of("reveal")}
         results = {name: decode(elements, types[name]) for name, elements in revealed.items()}
-        plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in results.items()}
         path = self._folder / f"{session.hex()}.json"
         new = path.with_suffix(".new")
         with self._faults():
             try:
                 with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-                    json.dump({"plan": plan.digest.hex(), "result": plain}, file)
+                    json.dump({"plan": plan.digest.hex(), "result": plain(settled(results))}, file)
                     file.flush()
                     os.fsync(file.fileno())
                 # A link, as renaming would overwrite an older session's results.

@@ -6,8 +6,8 @@ import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
@@ -15,15 +15,18 @@ from typing import Any
 from mpc.errors import BeaverError
 from parties import wire
 from parties.agreement import Agreement
+from parties.audit import Audit
+from parties.clock import Clock
 from parties.config import Consortium, PartyConfig, Process, check_identity
 from parties.control import ControlServer, Peer
 from parties.conversation import Conversation
-from parties.errors import Fault
+from parties.errors import Fault, FaultReport, printable
 from parties.identity import Identity
 from parties.ledger import Ledger
 from parties.links import DataEndpoint
 from parties.log import Log
 from parties.session import VERSION
+from parties.signatures import check_signed
 
 __all__ = ["ALIVE_EVERY_S", "MOST_SESSIONS", "Server"]
 
@@ -36,6 +39,9 @@ ALIVE_EVERY_S = 2.0
 _LONGEST_OF_OTHERS = 4096
 """Bytes in a message of a member who is no analyst: they have nothing to send but a ping."""
 _MOST_QUESTIONS = 256
+_MOST_TOLD = 2000
+_DECIDING = ("submitted", "plan", "approval")
+"""Phases of a session before the node has decided to take part."""
 _ANSWERING = 4
 _POLL_S = 0.5
 _WIND_UP_S = 3.0
@@ -46,18 +52,25 @@ class Server(ABC):
 
     role: str
 
-    def __init__(self, config: PartyConfig, log: Log) -> None:
-        """Read keys, consortium and agreement, open the state, and listen. Raises Fault for whatever is wrong."""
+    def __init__(self, config: PartyConfig, log: Log, now: Callable[[], float] = time.time) -> None:
+        """Read keys, consortium and agreement, open the state, and listen. Raises Fault for whatever is wrong.
+
+        `now`: the machine's clock, in seconds since 1970.
+        """
         self.config = config
         self.log = log
         self.consortium = Consortium.load(config.consortium)
         self.agreement = Agreement.load(config.agreement, self.consortium)
         self.identity = Identity.load(config.key)
         check_identity(config, self.consortium, self.identity)
+        check_signed(self.agreement, config.agreement, self.consortium)
         self.name = config.name
         self._analysts = {analyst.name for analyst in self.consortium.analysts}
         bound = config.bound(self._process())
         self.ledger = Ledger(config.state / "ledger.sqlite")
+        self.clock = Clock(self.ledger, now)
+        self.clock.check_not_over(self.agreement)
+        self.audit = Audit(config.state / "audit.jsonl", config.name, self.identity)
         self.control = ControlServer(self.identity, self.consortium.by_transport_key, bound.address, self._longest)
         try:
             self.endpoint = DataEndpoint(bound.data)
@@ -73,12 +86,25 @@ class Server(ABC):
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """One session from hello to result. Runs in the session's thread; raises Fault or another BeaverError."""
 
-    def answer(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answer to a question outside sessions; it may take long. Raises Fault UNEXPECTED for no such question."""
+    def answer(self, message: Mapping[str, Any], analyst: str) -> Mapping[str, Any]:
+        """The answer to an analyst's question outside sessions; it may take long. Raises Fault UNEXPECTED."""
         raise Fault("UNEXPECTED", f"{self.name} does not know the message {message['kind'][:40]!r}")
 
+    def check_in_force(self) -> None:
+        """Raise Fault unless the agreement is still the one of the start, signed by every party, within its term."""
+        if Agreement.load(self.config.agreement, self.consortium).digest() != self.agreement.digest():
+            raise Fault(
+                "AGREEMENT_ALTERED",
+                f"{self.config.agreement} was changed since {self.name} started.",
+                f"Put back what was signed. Or have every party sign the new one, then start {self.name} again.",
+                peer=self.name,
+            )
+        check_signed(self.agreement, self.config.agreement, self.consortium)
+        self.clock.check(self.agreement)
+
     def serve(self) -> None:
-        """Answer control messages until `stop`, then end what is still going on."""
+        """Answer control messages until `stop`, then end what is still going on. Raises Fault STATE_UNWRITABLE."""
+        self._record_start()
         for _ in range(_ANSWERING):
             threading.Thread(target=self._answer_questions, name="answers", daemon=True).start()
         self.log.event("ready", address=self.control.address, data=self.endpoint.address)
@@ -119,7 +145,19 @@ class Server(ABC):
         self.endpoint.close(1.0)
         self.control.close()
         self.ledger.close()
+        with suppress(Fault):  # a full disk keeps nobody from stopping
+            self.audit.record("node_stopped")
+        self.audit.close()
         self.log.event("stopped")
+
+    def _record_start(self) -> None:
+        """That the process starts, and the agreement, if it is another than the record knows."""
+        agreement = self.agreement.digest().hex()
+        known = self.audit.latest("agreement_in_force")
+        if known is None or known.content.get("agreement") != agreement:
+            terms = self.agreement.model_dump(mode="json")
+            self.audit.record("agreement_in_force", agreement=agreement, terms=terms)
+        self.audit.record("node_started", role=self.role, version=VERSION, consortium=self.consortium.digest().hex())
 
     def _running(self) -> list[Conversation]:
         with self._lock:
@@ -151,7 +189,7 @@ class Server(ABC):
         while True:
             peer, message = self._questions.get()
             with self._reporting(peer, None):
-                self.control.send(peer, self.answer(message))
+                self.control.send(peer, self.answer(message, peer.name))
 
     def _relay(self, peer: Peer, session: bytes, message: Mapping[str, Any]) -> None:
         with self._lock:
@@ -186,6 +224,8 @@ class Server(ABC):
         self.log.event("session_submitted", session=session, analyst=conversation.analyst)
         try:
             with self._reporting(conversation.peer, conversation.session, conversation):
+                self.audit.require_room(len(self.consortium.processes))
+                self.check_in_force()
                 self.take_part(conversation, plan)
                 self.log.event("session_done", session=session, seconds=round(time.monotonic() - started, 3))
         finally:
@@ -215,5 +255,16 @@ class Server(ABC):
             "fault",
             code=report.code, message=report.message, session=report.session, peer=report.peer, phase=report.phase,
         )  # fmt: skip
+        if conversation is not None:
+            self._record_fault(conversation, report)
         content = {"kind": "fault", "report": report.to_wire()}
         self.control.send(peer, {**content, "session": session} if session else content)
+
+    def _record_fault(self, conversation: Conversation, report: FaultReport) -> None:
+        """A refusal, or the fault that ended a session; where the disk takes none the log line has to do."""
+        with suppress(Fault):
+            self.audit.record(
+                "plan_refused" if conversation.phase in _DECIDING else "fault",
+                session=conversation.session.hex(), analyst=conversation.analyst, phase=report.phase, code=report.code,
+                message=printable(report.message)[:_MOST_TOLD], party=report.party, peer=report.peer,
+            )  # fmt: skip

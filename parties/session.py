@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from parties import wire
 from parties.config import Consortium
 from parties.errors import Fault
+from parties.heads import HEAD_BYTES
 from parties.identity import Identity, verify
 from protocols.prg import derive
 
@@ -48,7 +49,8 @@ class Hello:
     """What a participant says of a session before it: who it is, what it is about to compute, on what, with which key.
 
     `session` 16 bytes; `consortium`, `agreement`, `plan` SHA-256 digests; `ephemeral` an X25519 public key, `nonce` 32
-    bytes; `cursor` the first piece of one-time material reserved; `signature` Ed25519 over all the rest.
+    bytes; `cursor` the first piece of one-time material reserved; `heads` the packed heads that it holds of the others'
+    records, by name; `signature` Ed25519 over all the rest.
     """
 
     version: int
@@ -64,6 +66,7 @@ class Hello:
     ephemeral: bytes
     nonce: bytes
     cursor: int
+    heads: Mapping[str, bytes]
     signature: bytes = b""
 
     def to_wire(self) -> dict[str, object]:
@@ -71,6 +74,7 @@ class Hello:
         return vars(self) | {
             "parameters": dict(sorted(self.parameters.items())),
             "inputs": [list(item) for item in self.inputs],
+            "heads": dict(sorted(self.heads.items())),
         }
 
     @classmethod
@@ -79,7 +83,7 @@ class Hello:
         if not isinstance(message, dict):
             raise _malformed("a hello is not a map")
         types: dict[str, type] = dict.fromkeys(_SIZES, bytes) | dict.fromkeys(("name", "role", "source"), str)
-        types |= {"version": int, "cursor": int, "parameters": dict, "inputs": list}
+        types |= {"version": int, "cursor": int, "parameters": dict, "inputs": list, "heads": dict}
         wire.fields(message, **types)
         if any(len(message[name]) != size for name, size in _SIZES.items()):
             raise _malformed("a hello has a field of the wrong length")
@@ -90,6 +94,8 @@ class Hello:
         shape = [str, str, str, int]
         if not all(type(item) is list and [type(part) for part in item] == shape for item in message["inputs"]):
             raise _malformed("a hello has an input that is not table, column, kind and rows")
+        if not all(type(head) is bytes and len(head) == HEAD_BYTES for head in message["heads"].values()):
+            raise _malformed("a hello has a head of a record that is none")
         return cls(**message | {"inputs": tuple(tuple(item) for item in message["inputs"])})
 
     def signed(self) -> bytes:
@@ -122,6 +128,7 @@ def open_hello(
     parameters: Mapping[str, str | int],
     inputs: Iterable[Input],
     cursor: int,
+    heads: Mapping[str, bytes],
 ) -> tuple[Hello, Ephemeral]:
     """This participant's signed hello with a fresh key and nonce, and the secret half of that key."""
     ephemeral = Ephemeral()
@@ -139,6 +146,7 @@ def open_hello(
         ephemeral=ephemeral.public,
         nonce=os.urandom(32),
         cursor=cursor,
+        heads=dict(heads),
     )
     return replace(hello, signature=identity.sign(hello.signed(), "hello")), ephemeral
 
@@ -187,17 +195,23 @@ class Transcript:
         """What this participant said."""
         return self.hellos[list(self.names).index(name)]
 
-    def sign(self, identity: Identity) -> bytes:
-        """This participant's signature over the transcript."""
-        return identity.sign(self.sid, "transcript")
+    def sign(self, identity: Identity, statement: bytes) -> bytes:
+        """This participant's signature over the transcript and a statement of its own, then the statement."""
+        return identity.sign(self.sid + statement, "transcript") + statement
 
-    def verify(self, signatures: Mapping[str, Any]) -> None:
-        """Check that every participant signed this very transcript. Raises Fault SIGNATURE_INVALID naming who not."""
+    def verify(self, signatures: Mapping[str, Any]) -> dict[str, bytes]:
+        """What every participant stated when it signed this very transcript.
+
+        Raises Fault SIGNATURE_INVALID naming who did not sign it.
+        """
+        statements = {}
         for name in self.names:
-            signature = signatures.get(name)
+            signed = signatures.get(name)
             key = self.consortium.member(name).verify_key
-            if type(signature) is not bytes or not verify(key, self.sid, signature, "transcript"):
+            if type(signed) is not bytes or not verify(key, self.sid + signed[64:], signed[:64], "transcript"):
                 raise _unsigned(name, "transcript")
+            statements[name] = signed[64:]
+        return statements
 
     def secrets(self, ephemeral: Ephemeral) -> dict[str, bytes]:
         """The 32 bytes that this participant shares with each other one alone, by name. Raises Fault KEY_REFUSED."""

@@ -12,6 +12,7 @@ from parties.config import Endpoints, party_name
 from parties.documents import check_name
 from parties.errors import Fault
 from parties.identity import Identity
+from parties.signatures import NOBODY_SIGNED, signatures_path
 
 __all__ = ["create_consortium"]
 
@@ -80,6 +81,7 @@ _SERVICE = """\
     volumes:
       - ./consortium.toml:/consortium/consortium.toml:ro
       - ./agreement.toml:/consortium/agreement.toml:ro
+      - ./agreement.signatures.toml:/consortium/agreement.signatures.toml:ro
       - ./{name}:/consortium/{name}
     healthcheck:
       <<: *health
@@ -92,14 +94,16 @@ def create_consortium(
 ) -> tuple[Path, ...]:
     """Make a consortium of 2 to 64 parties, a dealer and an analyst in a directory; the paths of what was written.
 
-    consortium.toml, an agreement.toml without tables, docker-compose.yml, and for each member a private folder with its
-    keys and party.toml. Ports are taken in order from `base_port`: two for each party, then two for the dealer.
+    consortium.toml, an agreement.toml without tables that nobody has signed, docker-compose.yml, and for each member a
+    private folder with its keys and party.toml. Ports are taken in order from `base_port`: two for each party, then two
+    for the dealer.
     Raises Fault CONFIG_INVALID for a name or port that cannot be, CONSORTIUM_EXISTS rather than overwrite anything,
     CONSORTIUM_UNWRITABLE.
     """
     listening = [*parties, "dealer"]
     _check(parties, name, base_port, host)
     files = [directory / file for file in ("consortium.toml", "agreement.toml", "docker-compose.yml")]
+    files.append(signatures_path(files[1]))
     folders = [directory / member for member in (*listening, "analyst")]
     for path in (*files, *folders):
         if path.exists() or path.is_symlink():
@@ -122,8 +126,8 @@ def create_consortium(
             kind = {"dealer": "[dealer]", "analyst": "[[analyst]]"}.get(folder.name, "[[party]]")
             keys = f'verify_key = "{identity.verify_key}"\ntransport_key = "{identity.transport_key}"\n'
             consortium.append(f'{kind}\nname = "{folder.name}"\n{ends}{keys}')
-        texts = ("\n".join(consortium), _AGREEMENT, _compose(ports))
-        for path, text in zip(files[:3], texts, strict=True):
+        texts = ("\n".join(consortium), _AGREEMENT, _compose(ports), NOBODY_SIGNED)
+        for path, text in zip(files[:4], texts, strict=True):
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise Fault(

@@ -185,6 +185,7 @@ say "a consortium of beaver init, with an agreement that beaver drafted"
 beaver init "$drafted" --parties clinic,lab,registry --port 7800 >/dev/null
 for party in clinic lab registry; do cp "examples/biopsies/data/$party/"*.csv "$drafted/$party/data"; done
 beaver agreement draft -C "$drafted"
+beaver agreement sign "$drafted" --as clinic --as lab --as registry
 init
 compose up -d
 wait_healthy "${services[@]}"

@@ -27,6 +27,7 @@ from parties.draft import draft
 from parties.errors import Fault
 from parties.identity import Identity
 from parties.setup import create_consortium
+from parties.signatures import sign
 
 PARTIES = ("north", "south", "west")
 BEAVER = [sys.executable, "-m", "parties"]
@@ -150,16 +151,42 @@ class Running:
         folders = {party: self.data(party) for party in self.parties}
         text = draft(consortium, folders, "tests", **changes)  # type: ignore[arg-type]
         (self.folder / "agreement.toml").write_text(text)
+        self.sign()
+
+    def sign(self, *parties: str) -> None:
+        """Have all parties, or these, sign agreement.toml as it stands."""
+        for party in parties or self.parties:
+            sign(PartyConfig.load(self.folder / party / "party.toml"), time.time())
+
+    def terms(self, *changes: tuple[str, str]) -> None:
+        """Change the text of agreement.toml, and have all parties sign it."""
+        path = self.folder / "agreement.toml"
+        text = path.read_text()
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        path.write_text(text)
+        self.sign()
 
     def own_copy(self, member: str, file: str, old: str = "", new: str = "") -> Path:
-        """Give the member its own copy of consortium.toml or agreement.toml, with a change."""
-        copy = self.folder / member / file
-        text = (self.folder / file).read_text()
-        assert old in text
-        copy.write_text(text.replace(old, new))
+        """Give the member its own copy of consortium.toml or agreement.toml, with a change.
+
+        In either case it has an agreement of its own that all parties signed, as far as its consortium.toml says.
+        """
+        files = dict.fromkeys(("consortium.toml", "agreement.toml") if file == "consortium.toml" else (file,))
         config = self.folder / member / "party.toml"
-        config.write_text(config.read_text().replace(f'"../{file}"', f'"{file}"'))
-        return copy
+        for each in files:
+            text = (self.folder / each).read_text()
+            if each == file:
+                assert old in text
+                text = text.replace(old, new)
+            (self.folder / member / each).write_text(text)
+            config.write_text(config.read_text().replace(f'"../{each}"', f'"{each}"'))
+        own = PartyConfig.load(config)
+        for party in self.parties:
+            theirs = PartyConfig.load(self.folder / party / "party.toml")
+            sign(theirs.model_copy(update={"consortium": own.consortium, "agreement": own.agreement}), time.time())
+        return self.folder / member / file
 
     def start(self, *members: str, **options: Any) -> Running:
         """Start dealer and nodes (all, unless some are named) and wait until they are ready."""

@@ -13,10 +13,11 @@ import zmq
 import mpc
 from mpc.computation import Computation
 from mpc.plan import Plan
-from parties.frames import Kind
+from parties.frames import Kind, Sealer
 from parties.handshake import RING
+from parties.heads import Head
 from parties.identity import Identity
-from parties.session import Hello, Transcript, open_hello
+from parties.session import Ephemeral, Hello, Transcript, open_hello
 
 sys.path.insert(0, str(Path(__file__).parent))
 from consortium import Running, total
@@ -61,13 +62,14 @@ def test_nothing_is_sent_before_every_signature_was_verified(running: Running, w
     )
     identity = Identity.load(running.folder / "north" / "identity.key")
     with data_port(analyst.consortium.process("north").data) as router, Hand(running) as hand:
-        mine = north_says(hand, plan, identity)
+        mine, ephemeral = north_says(hand, plan, identity)
         hand.submit(plan.encode(), "south")
         hellos = [mine.to_wire(), *hand.hellos("south")]
         hand.tell("south", "hellos", hellos=hellos)
         signatures = {"south": hand.hear("south", "signature")["signature"]}
         transcript = Transcript([Hello.from_wire(hello) for hello in hellos], hand.consortium, plan.parties, own=mine)
-        signatures["north"] = transcript.sign(identity)
+        head = Head.signed(identity, "north", 1, bytes(32))
+        signatures["north"] = transcript.sign(identity, head.pack())
         assert kinds(router, 0.5) == []
         if whose:
             signatures[whose] = bytes([signatures[whose][0] ^ 1]) + signatures[whose][1:]
@@ -77,12 +79,25 @@ def test_nothing_is_sent_before_every_signature_was_verified(running: Running, w
             assert (report["code"], report["peer"], report["party"]) == ("SIGNATURE_INVALID", whose, "south")
             assert kinds(router, 1.0) == [Kind.ABORT]
         else:
+            # A share of the result and south's head; then it wants north's head, and is done.
+            assert kinds(router, 1.0) == [Kind.DATA, Kind.DATA]
+            key, _ = transcript.link_keys("south", transcript.secrets(ephemeral)["south"])
+            head = Head.signed(identity, "north", 2, bytes(32))
+            send(analyst.consortium.process("south").data, Sealer(key, 0).seal(Kind.DATA, head.pack()))
             hand.hear("south", "done")
-            assert kinds(router, 1.0) == [Kind.DATA, Kind.END]
+            assert kinds(router, 1.0) == [Kind.END]
 
 
-def north_says(hand: Hand, plan: Plan, identity: Identity) -> Hello:
-    hello, _ = open_hello(
+def send(address: str, frame: memoryview) -> None:
+    context = zmq.Context()
+    with context.socket(zmq.DEALER) as dealer:
+        dealer.connect(f"tcp://{address}")
+        dealer.send(frame)
+    context.term()
+
+
+def north_says(hand: Hand, plan: Plan, identity: Identity) -> tuple[Hello, Ephemeral]:
+    return open_hello(
         identity,
         session=hand.session,
         name="north",
@@ -94,5 +109,5 @@ def north_says(hand: Hand, plan: Plan, identity: Identity) -> Hello:
         parameters={"ring": RING, "protocol": "additive"},
         inputs=[],
         cursor=0,
+        heads={},
     )
-    return hello

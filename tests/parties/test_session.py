@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from parties.config import Consortium
 from parties.errors import Fault
+from parties.heads import HEAD_BYTES
 from parties.identity import Identity
 from parties.session import Ephemeral, Hello, Transcript, open_hello
 from parties.wire import pack, unpack
 
 NAMES = ["north", "south", "west", "dealer"]
+HEADS = {"west": b"h" * HEAD_BYTES}
 IDENTITIES = {name: Identity.create() for name in [*NAMES, "ana"]}
 
 
@@ -51,6 +53,7 @@ def said(name: str, **changes: Any) -> tuple[Hello, Ephemeral]:
         "parameters": {"ring": "2^64", "protocol": "additive", "precision": 16},
         "inputs": [["visits", "age", "integer", 30]],
         "cursor": 7,
+        "heads": {},
     }
     return open_hello(IDENTITIES[name], **plain | changes)
 
@@ -69,9 +72,9 @@ def test_everyone_gets_the_same_session_and_pairwise_secrets() -> None:
     carried = unpack(pack({"hellos": [hello.to_wire() for hello, _ in pairs.values()]}))["hellos"]
     views = {name: seen([Hello.from_wire(message) for message in carried], hello) for name, (hello, _) in pairs.items()}
     assert len({view.sid for view in views.values()}) == 1
-    signatures = {name: view.sign(IDENTITIES[name]) for name, view in views.items()}
+    signatures = {name: view.sign(IDENTITIES[name], name.encode()) for name, view in views.items()}
     for view in views.values():
-        view.verify(signatures)
+        assert view.verify(signatures) == {name: name.encode() for name in NAMES}
     secrets = {name: view.secrets(pairs[name][1]) for name, view in views.items()}
     for a in NAMES:
         assert set(secrets[a]) == set(NAMES) - {a}
@@ -87,7 +90,7 @@ def test_everyone_gets_the_same_session_and_pairwise_secrets() -> None:
 def test_a_fresh_key_or_nonce_or_input_makes_another_session() -> None:
     hellos = [said(name)[0] for name in NAMES]
     sid = seen(hellos, hellos[0]).sid
-    for changes in ({"nonce": b"n" * 32}, {"ephemeral": b"\x09" * 32}, {"inputs": ()}, {"cursor": 8}):
+    for changes in ({"nonce": b"n" * 32}, {"ephemeral": b"\x09" * 32}, {"inputs": ()}, {"cursor": 8}, {"heads": HEADS}):
         assert seen([hellos[0], resigned(hellos[1], **changes), *hellos[2:]], hellos[0]).sid != sid
 
 
@@ -132,10 +135,12 @@ def test_my_hello_must_come_back_as_it_was() -> None:
     assert caught.value.code == "HELLO_ALTERED"
 
 
-@pytest.mark.parametrize("field", ["session", "agreement", "plan", "source", "inputs", "ephemeral", "nonce", "cursor"])
+@pytest.mark.parametrize(
+    "field", ["session", "agreement", "plan", "source", "inputs", "ephemeral", "nonce", "cursor", "heads"]
+)
 def test_a_hello_changed_by_the_relay_has_no_valid_signature(field: str) -> None:
     hellos = [said(name)[0] for name in NAMES]
-    other: Mapping[str, Any] = {"source": "pairwise", "inputs": (), "cursor": 0, "session": b"s" * 16}
+    other: Mapping[str, Any] = {"source": "pairwise", "inputs": (), "cursor": 0, "session": b"s" * 16, "heads": HEADS}
     hellos[1] = replace(hellos[1], **{field: other.get(field, b"x" * 32)})
     with pytest.raises(Fault) as caught:
         seen(hellos, hellos[0])
@@ -145,10 +150,12 @@ def test_a_hello_changed_by_the_relay_has_no_valid_signature(field: str) -> None
 def test_signatures_are_by_everyone_over_this_transcript() -> None:
     hellos = [said(name)[0] for name in NAMES]
     view = seen(hellos, hellos[0])
-    right = {name: view.sign(IDENTITIES[name]) for name in NAMES}
-    view.verify(right)
+    right = {name: view.sign(IDENTITIES[name], b"statement") for name in NAMES}
+    assert view.verify(right) == dict.fromkeys(NAMES, b"statement")
     elsewhere = seen([hellos[0], resigned(hellos[1], cursor=8), *hellos[2:]], hellos[0])
-    for wrong in (None, "text", b"", right["north"], elsewhere.sign(IDENTITIES["west"]), hellos[2].signature):
+    there = elsewhere.sign(IDENTITIES["west"], b"statement")
+    signature = right["west"][:64]
+    for wrong in (None, "text", b"", right["north"], there, hellos[2].signature, signature, signature + b"Statement"):
         with pytest.raises(Fault) as caught:
             view.verify(right | {"west": wrong})
         assert (caught.value.code, caught.value.report.peer) == ("SIGNATURE_INVALID", "west")
@@ -182,6 +189,9 @@ def test_malformed_hellos_are_refused() -> None:
     malformed(lambda m: m.update(parameters={"ring": [1]}))
     malformed(lambda m: m.update(inputs=[["visits", "age", "integer"]]))
     malformed(lambda m: m.update(inputs=["visits"]))
+    malformed(lambda m: m.update(heads={"south": bytes(HEAD_BYTES - 1)}))
+    malformed(lambda m: m.update(heads={"south": "0" * HEAD_BYTES}))
+    malformed(lambda m: m.update(heads=[]))
     with pytest.raises(Fault):
         Hello.from_wire(["hello"])
 

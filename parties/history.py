@@ -1,0 +1,82 @@
+"""What a node remembers of results without noise: which rows of its own each of them used.
+
+Two sums over nearly the same rows give away those by which they differ, when one is taken from the other. So a result
+whose rows differ from those of an earlier one, or of another one in the same plan, by at least one and fewer than the
+agreed number is refused (Denning, "Cryptography and Data Security", 1982, section 6.3). Rows are what they hold: a table
+to which two rows were added makes sums over all of it that differ by two rows.
+
+Remembered for good, whatever agreements come and go. Combinations of more than two results are not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parties.rows import differing_cells
+
+__all__ = ["TABLES", "Used", "differing", "exact_results", "record"]
+
+TABLES = """
+create table row_set (
+    name text not null, digest blob not null, sketch blob not null, session text not null,
+    primary key (name, digest)
+) strict;
+create table exact_result (
+    agreement text not null, name text not null, plan blob not null, result text not null, digest blob not null,
+    primary key (agreement, name, plan, result, digest)
+) strict;
+"""
+
+
+@dataclass(frozen=True)
+class Used:
+    """The rows of one table that a result without noise uses, as a sketch."""
+
+    result: str
+    name: str
+    sketch: NDArray[np.uint64]
+
+    @property
+    def digest(self) -> bytes:
+        """The same for the same rows."""
+        return hashlib.sha256(self.sketch.astype("<u8", copy=False).tobytes()).digest()
+
+
+def differing(connection: sqlite3.Connection, used: Sequence[Used], min_rows: int) -> Iterator[str]:
+    """Why results must not be given: which of them use nearly the same rows as an earlier one."""
+    seen: set[tuple[str, bytes]] = set()
+    for each in used:
+        if (each.name, each.digest) in seen:
+            continue
+        seen.add((each.name, each.digest))
+        for (earlier,) in connection.execute("select sketch from row_set where name = ?", (each.name,)):
+            cells = differing_cells(each.sketch, np.frombuffer(earlier, "<u8").astype(np.uint64, copy=False))
+            if 0 < cells < min_rows:
+                yield each.result
+                break
+
+
+def record(connection: sqlite3.Connection, used: Sequence[Used], *, agreement: str, plan: bytes, session: str) -> None:
+    """Remember what a session is about to reveal without noise. Within a transaction."""
+    connection.executemany(
+        "insert or ignore into row_set values (?, ?, ?, ?)",
+        [(each.name, each.digest, each.sketch.astype("<u8", copy=False).tobytes(), session) for each in used],
+    )
+    connection.executemany(
+        "insert or ignore into exact_result values (?, ?, ?, ?, ?)",
+        [(agreement, each.name, plan, each.result, each.digest) for each in used],
+    )
+
+
+def exact_results(connection: sqlite3.Connection, agreement: str) -> Mapping[str, int]:
+    """How many results without noise there were of each table under the agreement; the same again counts once."""
+    counts = connection.execute(
+        "select name, count(*) from exact_result where agreement = ? group by name", (agreement,)
+    )
+    return dict(counts.fetchall())

@@ -1,0 +1,160 @@
+"""An agreement as people read it who sign it: sentences, then a table for every table that takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from parties.agreement import Agreement
+from parties.config import Consortium
+from parties.errors import printable
+from parties.terms import Budget, ColumnTerms, TableTerms
+
+__all__ = [
+    "ANY_OPERATION",
+    "budget",
+    "column_range",
+    "column_rows",
+    "end_of",
+    "exact",
+    "listed",
+    "moment",
+    "sentences",
+    "table_sentence",
+]
+
+_KINDS = {
+    "counts": "how many rows there are",
+    "sums": "adding and subtracting, sums, means",
+    "products": "multiplying values with each other, as for variances, correlations and regressions",
+    "comparisons": "comparing values, and going on with those for which something holds",
+    "extremes": "the smallest and the largest value, and where it stands",
+    "choices": "taking out rows by their position",
+}
+"""What the kinds of operations are, in plain words."""
+
+ANY_OPERATION = "any operation that Beaver has"
+
+_SOURCES = {
+    "dealer": "a dealer, a further process that sees no data. Whoever runs it must work with none of the parties",
+    "pairwise": "the parties among themselves, two and two; no further process is trusted",
+}
+
+
+def sentences(agreement: Agreement, consortium: Consortium) -> Iterator[tuple[str, str]]:
+    """A word for what it is about, and what is agreed on it, clause by clause."""
+    parties = listed(consortium.party_names)
+    analysts = [analyst.name for analyst in consortium.analysts]
+    yield "purpose", printable(agreement.purpose)
+    yield "parties", f"{parties} hold data. Scripts are submitted by {listed(analysts) if analysts else 'nobody yet'}."
+    yield "term", _term(agreement)
+    yield "approval", _approval(agreement)
+    yield "may be computed", _computed(agreement)
+    yield "results", _results(agreement)
+    yield (
+        "smallest group",
+        f"Every number in a result that rests on a party's data rests on at least {agreement.min_rows:,} of its rows.",
+    )
+    yield (
+        "random material",
+        f"The computation ({agreement.protocol} secret sharing) uses random numbers, supplied by "
+        f"{_SOURCES[agreement.source]}.",
+    )
+    yield "kept", _kept(agreement)
+
+
+def table_sentence(table: TableTerms) -> str:
+    """What is agreed on a whole table."""
+    about = f"{printable(table.about)}. " if table.about else ""
+    return f"{about}At most {table.rows:,} rows. {exact(table).capitalize()}. {budget(table.budget).capitalize()}."
+
+
+def column_rows(columns: Mapping[str, ColumnTerms]) -> Iterator[tuple[str, str, str, str]]:
+    """Of each column that takes part: its name, type, range, and what it is about."""
+    for name, column in columns.items():
+        yield printable(name), column.type, column_range(column), printable(column.about)
+
+
+def column_range(column: ColumnTerms) -> str:
+    """The range as people write one."""
+    low, high = (f"{end:,}" if isinstance(end, int) else f"{end:,g}" for end in column.range)
+    return f"{low} to {high}"
+
+
+def exact(table: TableTerms) -> str:
+    """How many results without noise the table may give."""
+    if table.exact_results is None:
+        return "any number of exact results, without noise, may rest on it"
+    if not table.exact_results:
+        return "no exact result may rest on it: noise is added to each"
+    return f"{table.exact_results:,} exact results, without noise, may rest on it"
+
+
+def budget(terms: Budget | None) -> str:
+    """How much noised results may tell."""
+    if terms is None:
+        return "no privacy budget is set for results with noise"
+    delta = f", delta {terms.delta:g}" if terms.delta else ""
+    period = f"in any {terms.days:,} days" if terms.days else "in the whole term"
+    return f"privacy budget for results with noise: epsilon {terms.epsilon:g}{delta}, {period}"
+
+
+def moment(when: datetime) -> str:
+    """A moment, or a whole day's beginning, in UTC."""
+    when = when.astimezone(UTC)
+    return f"{when:%Y-%m-%d}" if not _within_day(when) else f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def end_of(when: datetime) -> str:
+    """A first moment after, as the last day before it where it is a whole one."""
+    when = when.astimezone(UTC)
+    return moment(when) if _within_day(when) else f"the end of {when - timedelta(days=1):%Y-%m-%d} (UTC)"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, with `and` before the last."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _within_day(when: datetime) -> bool:
+    return bool(when.hour or when.minute or when.second or when.microsecond)
+
+
+def _term(agreement: Agreement) -> str:
+    begin = f"From {moment(agreement.valid_from)}" if agreement.valid_from else "From when every party has signed"
+    end = f"to {end_of(agreement.valid_until)}" if agreement.valid_until else "with no end"
+    if agreement.uses is None:
+        return f"{begin} {end}; any number of computations."
+    return f"{begin} {end}; {agreement.uses:,} computation{'s' * (agreement.uses > 1)} at most in all."
+
+
+def _approval(agreement: Agreement) -> str:
+    if agreement.approval == "ask":
+        return "A person at every party looks at each computation before it runs, and may deny it."
+    return "What keeps to this agreement runs without anybody being asked, unless a party has its own node ask."
+
+
+def _computed(agreement: Agreement) -> str:
+    said = []
+    if agreement.computations:
+        said.append(f"Only these computations: {listed(list(agreement.computations))}.")
+    if agreement.operations is None:
+        said.append(f"With the columns below: {ANY_OPERATION}." if not agreement.computations else "")
+    else:
+        words = [f"{kind} ({_KINDS[kind]})" for kind in agreement.operations]
+        said.append(f"With the columns below: {listed(words) if words else 'nothing'}.")
+    return " ".join(filter(None, said))
+
+
+def _results(agreement: Agreement) -> str:
+    if not agreement.outputs:
+        return f"Any, to {listed(agreement.recipients)} and nobody else."
+    each = [f"{printable(name)!r} to {listed(to)}" for name, to in agreement.outputs.items()]
+    return f"Only {listed(each)}, and to nobody else."
+
+
+def _kept(agreement: Agreement) -> str:
+    material, results = agreement.retention.material_days, agreement.retention.results_days
+    first = f"at most {material:,} days" if material else "for one computation only"
+    then = f"at most {results:,} days" if results else "as long as that party likes"
+    return f"Random material {first}. Results in a party's folder {then}."
