@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from mpc.circuits import Builder
+from mpc.circuits import Bits, Builder, Ring
 from mpc.instructions import Input, Instruction, Local, Noise, Reveal, SecretProduct, Share
 from mpc.operations import Circuit, Operation, Params, ProductOperation
 from mpc.operations.inputs import Constant
@@ -54,6 +54,8 @@ class _Lowering:
         shared = isinstance(type_.visibility, Shared)
         if shared and isinstance(operation, Circuit):
             return operation.build(operands, types, step.params).number
+        if shared and step.op == "multiply" and (chosen := _selected(operands)) is not None:
+            return chosen.number
         inputs = [operand.ring().number for operand in operands]
         if step.op == "noisy":
             return self.builder.add(Noise(), inputs, type_.shape)
@@ -73,6 +75,14 @@ class _Lowering:
     def owner(self, step: int) -> int | None:
         visibility = self.plan.types[step].visibility
         return self.plan.parties.index(visibility.owner) if isinstance(visibility, Private) else None
+
+
+def _selected(operands: Sequence[Ring | Bits]) -> Ring | None:
+    """The product of shared bits and words, which a selection computes at half the cost of a product."""
+    match operands:
+        case [Bits() as bits, Ring() as x] | [Ring() as x, Bits() as bits] if x.shape == bits.shape:
+            return bits.select(x)
+    return None
 
 
 def _constant(operation: Constant, params: Params, index: int) -> Array:
