@@ -16,13 +16,12 @@ import numpy as np
 
 from parties.allocator import keep_freed_memory
 from parties.links import DataEndpoint, Links, PeerLink
-from protocols.ot import gilboa, material
+from protocols.ot import material
 from protocols.ot.correlated import Mesh
 from protocols.ot.pipeline import pipelined
 from protocols.ot.softspoken import connect
 from protocols.prg import Stream, derive
 from protocols.products import Product
-from protocols.ring import Array
 from protocols.rounds import Exchange, Task, run_round
 
 __all__ = ["transfers"]
@@ -99,7 +98,7 @@ def _jobs(mesh: Mesh, scale: int) -> dict[str, tuple[int, Callable[[], Protocol]
         "ring cross terms, both ways (shared triples)": (2 * million, partial(product, vector, _BOTH, _BOTH)),
         f"dot triple of two private vectors, {million:,}": (million, partial(product, dot, (0,), (1,))),
         f"shared matrix triple {n} x {n} x {n}: cross terms": (2 * n**3, partial(product, square, _BOTH, _BOTH)),
-        "AND triples": (16 * million, lambda: material.and_triples(mesh, 16 * million, draw)),
+        "AND triples": (16 * million, lambda: material.and_triples(mesh, 16 * million, _BOTH, _BOTH, draw)),
         "random bits in both forms": (4 * million, lambda: material.random_bits(mesh, 4 * million, draw)),
         "truncation tuples": (million // 4, lambda: material.truncations(mesh, million // 4, 16, draw)),
     }

@@ -3,7 +3,7 @@
 from mpc.computation import computation, settings
 from mpc.errors import BeaverError, DataError, PlanError, ScriptError
 from mpc.filters import histogram
-from mpc.functions import absolute, concat, dot, matmul, maximum, minimum, reveal, sign, stack, where
+from mpc.functions import absolute, concat, dot, matmul, maximum, minimum, noisy, reveal, sign, stack, where
 from mpc.simulate import simulate
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "matmul",
     "maximum",
     "minimum",
+    "noisy",
     "reveal",
     "settings",
     "sign",

@@ -2,7 +2,7 @@
 
 Results are counted in rho, of zero-concentrated differential privacy (Bun and Steinke, TCC 2016): it adds up, also when
 each question depends on the answers before, as an analyst's questions do (Whitehouse, Ramdas, Rogers and Wu, "Fully
-Adaptive Composition in Differential Privacy", ICML 2023). Google's dp-accounting tells which epsilon a rho comes to at a
+Adaptive Composition in Differential Privacy", ICML 2023). Google's dp-accounting tells which epsilon that is at a given
 delta. Where all noise is Laplace and that is less, epsilons are added up as they are.
 """
 

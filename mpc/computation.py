@@ -46,12 +46,13 @@ class Computation:
             if not 1 <= len(name) < 64 or name.endswith(MARK):
                 raise ScriptError(f"{name[:64]!r} cannot be a result's name", "Use 1 to 63 characters, the last no ?.")
             to = tuple(sorted(set(revealed.to or (analyst,))))
-            value, flag = revealed.value, revealed.value.defined
+            value, flag = revealed.value.without_unit(), revealed.value.defined
             if flag is not None:
                 value = record("where", flag, value, 0)
                 outputs.append(Output(name + MARK, flag.step, to))
-            outputs.append(Output(name, value.step, to))
-        return compile_plan(tuple(schema), Graph(trace, tuple(outputs)), precision or self.precision)
+            unit = b"" if revealed.value.unit is None else revealed.value.unit.astype("<f8").tobytes()
+            outputs.append(Output(name, value.step, to, unit))
+        return compile_plan(schema, Graph(trace, tuple(outputs)), precision or self.precision)
 
     def _recorded(self, data: Data) -> Any:
         """What the script returns. Its mistakes become ScriptErrors that tell the script's line."""

@@ -40,6 +40,8 @@ def degrees(
             degree = 0
         elif isinstance(operation, ProductOperation | MultiplyRounded | MatmulRounded):
             degree = sum(inputs)
+        elif step.op in ("mean", "deviations", "comoment"):
+            degree = sum(inputs) * (2 if step.op == "deviations" else 1)
         elif isinstance(operation, Circuit) and not isinstance(operation, Rescale):
             degree = max(inputs, default=0) if conditions or not any(inputs) else math.inf
         else:

@@ -81,26 +81,28 @@ def aggregates(plan: Plan, party: str, least: int) -> frozenset[int]:
 
 
 def rows_used(plan: Plan, party: str) -> Mapping[str, Mapping[str, RowSet]]:
-    """For every result: which rows of the party's tables it depends on, other than under noise: result -> table -> rows.
+    """For every result: which rows of the party's tables it depends on, other than under noise; by table.
 
     Raises PlanError as `cohorts`.
     """
     judge = _Judge(plan)
-    known: list[_Known] = []
-    for i, step in enumerate(plan.steps):
-        known.append(judge.step(i, step, [known[j] for j in step.inputs]))
-    return {step.params["name"]: judge.used(known[i], party) for i, step in plan.of("reveal")}
+    known = judge.all()
+    used: dict[str, Mapping[str, RowSet]] = {}
+    for i, step in plan.of("reveal"):
+        sums = judge.summed(known[i], range(len(plan.types[i].shape))).summed
+        used[step.params["name"]] = {
+            table: rows if isinstance(rows, range) else rows > 0
+            for (owner, table), rows in sums.items()
+            if owner == party
+        }
+    return used
 
 
 def _rows_behind(plan: Plan, party: str) -> list[int | None]:
     """For every step, the fewest rows that one of its numbers aggregates; None where it depends on none."""
-    judge = _Judge(plan)
-    known: list[_Known] = []
-    rows: list[int | None] = []
-    for i, step in enumerate(plan.steps):
-        known.append(judge.step(i, step, [known[j] for j in step.inputs]))
-        rows.append(min(_counts(known[i], party), default=None) if plan.types[i].size else None)
-    return rows
+    known = _Judge(plan).all()
+    counts = (_counts(each, party) if type_.size else () for each, type_ in zip(known, plan.types, strict=True))
+    return [min(each, default=None) for each in counts]
 
 
 def _counts(known: _Known, party: str) -> Iterator[int]:
@@ -121,6 +123,13 @@ class _Judge:
                 table = (step.params["party"], step.params["table"])
                 self.lengths[table] = max(self.lengths.get(table, 0), step.params["rows"])
 
+    def all(self) -> list[_Known]:
+        """What is known of every step's value."""
+        known: list[_Known] = []
+        for i, step in enumerate(self.plan.steps):
+            known.append(self.step(i, step, [known[j] for j in step.inputs]))
+        return known
+
     def step(self, i: int, step: Step, inputs: Sequence[_Known]) -> _Known:
         """What is known of a step's value."""
         shapes = [self.plan.types[j].shape for j in step.inputs]
@@ -138,6 +147,11 @@ class _Judge:
                 return _Known((_Axis(),) * len(shapes[0]))
             case "matmul" | "matmul_rounded":
                 return self.matmul(inputs, shapes)
+            case "mean" | "deviations":
+                return self.summed(inputs[0], [0])
+            case "comoment":
+                turned = _Known(inputs[0].axes[::-1], inputs[0].summed)
+                return self.matmul([turned, inputs[1]], [shapes[0][::-1], shapes[1]])
             case "sum":
                 return self.summed(inputs[0], params["axes"])
             case "transpose":
@@ -279,21 +293,6 @@ class _Judge:
             else:
                 self.allowed(words.size)
                 yield _Axis({}, np.unique(words, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64))
-
-    def used(self, known: _Known, party: str) -> dict[str, RowSet]:
-        """Which rows of the party's tables a value depends on."""
-        used: dict[str, RowSet] = {}
-        for table, classes in known.summed.items():
-            if table[0] == party:
-                used[table[1]] = classes if isinstance(classes, range) else classes > 0
-        for table, here in ((table, here) for axis in known.axes for table, here in axis.rows.items()):
-            if table[0] == party and not (isinstance(here, range) and table[1] not in used):
-                rows = self.numbers(here)
-                here = self.spread(table, used.get(table[1], range(0))) > 0
-                here[rows[rows >= 0]] = True
-            if table[0] == party:
-                used[table[1]] = here
-        return used
 
     def finer(self, one: _Numbers | None, other: _Numbers | None) -> _Numbers | None:
         if one is None or other is None:

@@ -85,9 +85,15 @@ def _encode_reals(values: NDArray[np.float64], encoded: NDArray[np.int64], param
 
 
 def decode(
-    elements: Array, type_: Type
+    elements: Array, type_: Type, unit: bytes = b""
 ) -> bool | int | float | NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float64]:
-    """A revealed value in its own units: bool, int or float for a scalar, an array of these for an array."""
+    """A revealed value in its own units: bool, int or float for a scalar, an array of these for an array.
+
+    `unit`: what it is multiplied by then, as its `reveal` step has it.
+    """
+    if unit:
+        scaled = np.asarray(decode(elements, type_)) * np.frombuffer(unit, "<f8").reshape(type_.shape)
+        return scaled if type_.shape else float(scaled)
     signed = elements.view(np.int64)
     if type_.domain == BOOLEAN:
         return bool(signed.reshape(-1)[0]) if not type_.shape else (signed != 0).reshape(type_.shape)

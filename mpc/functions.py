@@ -18,6 +18,7 @@ __all__ = [
     "matmul",
     "maximum",
     "minimum",
+    "noisy",
     "reveal",
     "sign",
     "stack",
@@ -61,6 +62,22 @@ def reveal(value: Value, to: str | Sequence[str] = ()) -> Revealed:
     if not all(isinstance(name, str) and name for name in names):
         raise ScriptError("mpc.reveal: `to` holds something that is not a name", "Name parties or analysts.")
     return Revealed(value, names)
+
+
+def noisy(value: Value, epsilon: float = 1.0, delta: float = 0.0) -> Value:
+    """The value with noise, so that it tells little of anybody: differentially private with (epsilon, delta).
+
+    `epsilon`: above 0; the smaller, the more noise. `delta`: 0 for discrete Laplace noise; above 0 and below 1, at best
+    far below one in the number of persons, for Gaussian noise, of which arrays of many numbers need less. How much that
+    is follows from the declared ranges. The same value with the same epsilon and delta is the same noisy value.
+    """
+    if not isinstance(value, Value):
+        raise ScriptError(f"mpc.noisy takes a secret value, not {type(value).__name__}")
+    plain = value.without_unit()
+    if value.defined is not None:
+        plain = where(value.defined, plain, 0)
+    made = record("noisy", plain, epsilon=float(epsilon), delta=float(delta), spread=0.0)
+    return Value(made._trace, made.step, unit=value.unit)
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Value:

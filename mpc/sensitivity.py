@@ -59,6 +59,8 @@ def sensitivities(
     reaches: list[_Reaches] = []
     noised: list[bool] = []
     found: dict[int, Mapping[Table, Sensitivity]] = {}
+    if not any(step.op == "noisy" for step in steps):
+        return found
     for i, (step, type_) in enumerate(zip(steps, types, strict=True)):
         inputs = [reaches[j] for j in step.inputs]
         if step.op == "noisy":

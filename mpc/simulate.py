@@ -17,10 +17,11 @@ from mpc.computation import Computation
 from mpc.encoding import decode, encode_column
 from mpc.engine import Engine, Outcome, combine, count_input
 from mpc.errors import DataError, ScriptError
+from mpc.noise import Source, draw, opendp
 from mpc.plan import Plan
 from mpc.result import Result, Timings, Traffic
 from mpc.schedule import Schedule
-from mpc.schema import Column, Schema, Table
+from mpc.schema import Column, Schema, Table, unit_rows
 from mpc.undefined import settled
 from protocols import additive, dealer
 from protocols.correlations import Label
@@ -44,11 +45,12 @@ def simulate(
     *,
     precision: int | None = None,
     protocol: SharingProtocol = additive,
+    noise: Source = opendp,
 ) -> Result:
     """Run a computation over tables of several parties in this process, shares, triples and all.
 
     `data`: party -> table -> a CSV or Parquet path, a mapping of arrays, or a pandas frame. Ranges come from the data
-    unless given. Nobody is protected here: every party's data are in this process.
+    unless given. `noise`: where noise comes from. Nobody is protected here: every party's data are in this process.
     Raises ScriptError, PlanError or DataError.
     """
     if not isinstance(computation, Computation):
@@ -56,13 +58,15 @@ def simulate(
     if len(data) < 2:
         raise ScriptError("a joint computation needs the data of at least two parties", "Pass {party: {table: data}}.")
     started = time.perf_counter()
-    plan = computation.plan(schema_of(data, ranges or {}), precision=precision)
+    schema = schema_of(data, ranges or {})
+    plan = computation.plan(schema, precision=precision)
     inputs = [_inputs(plan, party, data[party]) for party in plan.parties]
+    noises = [draw(plan, party, unit_rows(schema), noise) for party in plan.parties]
     loaded = time.perf_counter()
     schedule = Schedule(plan, protocol)
     parties = _parties(schedule)
     dealt = time.perf_counter()
-    engines = [Engine(schedule, party, inputs[party.index]) for party in parties]
+    engines = [Engine(schedule, party, inputs[party.index], noises[party.index]) for party in parties]
     outcomes, words = _run(engines)
     result = settled(_revealed(plan, outcomes))
     online = time.perf_counter() - dealt
@@ -183,5 +187,5 @@ def _revealed(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
             elements = combine(outcome.shares[outside[0]][name] for outcome in outcomes)
         else:
             elements = outcomes[inside[0]].revealed[name]
-        results[name] = decode(elements, plan.types[i])
+        results[name] = decode(elements, plan.types[i], step.params["unit"])
     return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mpc.errors import PlanError
 from mpc.instructions import Input, Instruction
-from mpc.operations import ProductOperation
+from mpc.operations import Circuit, ProductOperation
 from mpc.plan import Plan
 from mpc.schedule import Schedule
 from mpc.types import Private, Shared
@@ -24,7 +24,9 @@ def validate(plan: Plan) -> None:
         if isinstance(type_.visibility, Private) and type_.visibility.owner not in plan.parties:
             raise PlanError(f"{plan.where(i)}: {type_.visibility.owner} is no party of this plan")
         product = isinstance(step.operation, ProductOperation)
-        if isinstance(type_.visibility, Shared) and not product and step.op != "share":
+        private = all(isinstance(plan.types[j].visibility, Private) for j in step.inputs)
+        owned = isinstance(step.operation, Circuit) and step.operation.owned and private
+        if isinstance(type_.visibility, Shared) and not product and not owned and step.op != "share":
             for j in step.inputs:
                 if not isinstance(plan.types[j].visibility, Shared):
                     raise PlanError(f"{plan.where(i)}: takes the value of step {j}, which was not shared")

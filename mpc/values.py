@@ -24,13 +24,17 @@ __all__ = ["Operand", "Value", "check_axis", "record"]
 class Value:
     """An array that nobody may see. Arithmetic on it is recorded; only results that are returned are ever revealed."""
 
-    __slots__ = ("_trace", "defined", "step")
+    __slots__ = ("_trace", "defined", "step", "unit")
 
-    def __init__(self, trace: Trace, step: int, defined: Value | None = None) -> None:
+    def __init__(
+        self, trace: Trace, step: int, defined: Value | None = None, unit: NDArray[np.float64] | None = None
+    ) -> None:
         self._trace = trace
         self.step = step
         self.defined = defined
         """Whether the value means anything, where that is a secret: a truth value without axes, or one an element."""
+        self.unit = None if unit is None else np.array(np.broadcast_to(unit, self.shape))
+        """What recipients multiply the value by, a public number an element; what is computed from it counts with it."""
 
     @property
     def type(self) -> Type:
@@ -197,6 +201,10 @@ class Value:
             picked = picked._record("index", key=positions)
         return picked if list(picked.shape) == shape else picked.reshape(shape)
 
+    def without_unit(self) -> Value:
+        """The value before it is multiplied by its unit."""
+        return Value(self._trace, self.step, self.defined)
+
     def _binary(self, op: str, other: Operand, *, swapped: bool = False) -> Value:
         return record(op, other, self) if swapped else record(op, self, other)
 
@@ -321,6 +329,7 @@ def record(op: str, *operands: Operand, **params: Any) -> Value:
     first = next((operand for operand in operands if isinstance(operand, Value)), None)
     if first is None:
         raise ScriptError(f"mpc.{op} needs a secret value; numpy computes on public ones")
+    operands = tuple(_in_units(operand) for operand in operands)
     step = first._trace.add(op, *(first._lift(operand) for operand in operands), **params)
     return Value(first._trace, step, _defined(op, operands, params))
 
@@ -341,6 +350,13 @@ def _defined(op: str, operands: Sequence[Operand], params: dict[str, Any]) -> Va
     for other in others:
         first = first & other
     return first
+
+
+def _in_units(operand: Operand) -> Operand:
+    """The operand with its unit multiplied in."""
+    if not isinstance(operand, Value) or operand.unit is None:
+        return operand
+    return record("multiply", operand.without_unit(), operand.unit)
 
 
 def _flag(operand: Operand) -> Operand:

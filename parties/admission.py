@@ -9,6 +9,7 @@ from mpc.plan import Plan
 from parties import policy
 from parties.agreement import Agreement
 from parties.approvals import Approvals, Request
+from parties.clauses import Memory
 from parties.clock import Clock
 from parties.config import PartyConfig
 from parties.conversation import Conversation
@@ -33,6 +34,7 @@ class Admission:
         ledger: Ledger,
         clock: Clock,
         log: Log,
+        memory: Memory,
     ) -> None:
         self._config = config
         self._agreement = agreement
@@ -40,6 +42,7 @@ class Admission:
         self._ledger = ledger
         self._clock = clock
         self._log = log
+        self._memory = memory
         self._approvals = Approvals(config.state / "approvals.sqlite")
         self._digest = agreement.digest()
 
@@ -70,38 +73,41 @@ class Admission:
             self._log.event("approval_asked", session=conversation.session.hex(), plan=plan.digest.hex())
         while request.is_open:
             if time.monotonic() > until:
-                raise self._pending(request)
+                raise self._not_approved(request)
             conversation.pause(_LOOK_AGAIN_S)
             request = self._approvals.get(request.id)
         if request.decision == "denied":
-            raise Fault(
-                "PLAN_DENIED",
-                f"{self._config.name} denies this plan: {request.why}",
-                f"Ask {self._config.name}, or submit another script.",
-                peer=self._config.name,
-            )
+            raise self._not_approved(request)
         return request
 
     def count(self, conversation: Conversation, request: Request | None) -> None:
         """Use up what one computation was granted: before anything of it leaves, and never given back.
 
-        Raises Fault APPROVAL_PENDING or USES_EXHAUSTED when another session took the last of it meanwhile.
+        Raises Fault APPROVAL_PENDING, PLAN_DENIED, USES_EXHAUSTED or AGREEMENT_EXPIRED for what changed since `admit`.
         """
+        self._clock.check(self._agreement)
         if request is not None and not self._approvals.take(request.id):
-            raise self._pending(request)
+            raise self._not_approved(self._approvals.get(request.id))
         if self._agreement.uses is not None:
             self._ledger.use(self._digest.hex(), self._agreement.uses, conversation.session.hex())
 
     def _case(self, plan: Plan, analyst: str) -> policy.Case:
         uses = self._ledger.uses(self._digest.hex())
-        return policy.Case(plan, self._agreement, self._config.name, self._parties, analyst, uses)
+        return policy.Case(plan, self._agreement, self._config.name, self._parties, analyst, uses, self._memory)
 
     def _notes(self, case: policy.Case) -> dict[str, str]:
         """What a person should know besides the plan: topic -> how it is before and after."""
         most = case.agreement.uses
         return {} if most is None else {"computations left": f"{most - case.uses:,}, then {most - case.uses - 1:,}"}
 
-    def _pending(self, request: Request) -> Fault:
+    def _not_approved(self, request: Request) -> Fault:
+        if request.decision == "denied":
+            return Fault(
+                "PLAN_DENIED",
+                f"{self._config.name} denies this plan: {request.why}",
+                f"Ask {self._config.name}, or submit another script.",
+                peer=self._config.name,
+            )
         return Fault(
             "APPROVAL_PENDING",
             f"nobody at {self._config.name} has decided on this plan yet (request {request.id[:8]})",

@@ -90,7 +90,11 @@ class Agreement(Document):
                 self._check_rows(party, name, count)
         return {
             party: {
-                name: Table(rows[party][name], {title: _column(terms) for title, terms in table.columns.items()})
+                name: Table(
+                    rows[party][name],
+                    {title: _column(terms) for title, terms in table.columns.items()},
+                    table.unit_rows,
+                )
                 for name, table in held.items()
                 if name in rows.get(party, {})
             }

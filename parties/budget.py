@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mpc.accounting import Loss, left, within
+from mpc.plan import Plan
+from mpc.sensitivity import Table, sensitivities
 from parties.errors import Fault
 from parties.terms import Budget
 
-__all__ = ["TABLES", "Account", "debit", "remaining", "spent"]
+__all__ = ["TABLES", "Account", "debit", "exceeded", "losses_of", "remaining", "spent"]
 
 TABLES = """
 create table debit (
@@ -53,13 +55,12 @@ def debit(connection: sqlite3.Connection, account: Account, losses: Sequence[Los
 
     Raises Fault BUDGET_SPENT, with nothing counted, when that is more than the budget has left.
     """
-    before = spent(connection, account)
-    if not within([*before, *losses], account.limit):
+    if reason := exceeded(f"{account.party}.{account.name}", account.limit, spent(connection, account), losses):
         raise Fault(
             "BUDGET_SPENT",
-            f"{account.party}.{account.name} has {left(before, account.limit):.4g} of its budget of epsilon "
-            f"{account.budget.epsilon:g} left; {', '.join(_told(loss) for loss in losses)} would be more.",
-            "Ask for less, with more noise; wait, if the budget is for a number of days; or have the owners sign another.",
+            f"{reason}.",
+            "Ask for less, with more noise. Or wait, if the budget is for some days; or have the owners sign another.",
+            peer=account.party,
         )
     at = math.ceil(account.now)
     connection.executemany(
@@ -68,20 +69,40 @@ def debit(connection: sqlite3.Connection, account: Account, losses: Sequence[Los
     )
 
 
+def exceeded(name: str, limit: Loss, before: Sequence[Loss], losses: Sequence[Loss]) -> str:
+    """Why results that cost so much, after others, are too much for a table's budget; nothing if they are not."""
+    if within([*before, *losses], limit):
+        return ""
+    wanted = ", ".join(f"epsilon {loss.epsilon:g}" + f" and delta {loss.delta:g}" * bool(loss.delta) for loss in losses)
+    return (
+        f"{name} has epsilon {left(before, limit):.4g} left of its privacy budget of epsilon {limit.epsilon:g} and "
+        f"delta {limit.delta:g}; this needs {wanted}"
+    )
+
+
+def losses_of(plan: Plan, party: str, unit_rows: Mapping[Table, int]) -> dict[str, list[Loss]]:
+    """What the noised values of a plan cost each of the party's tables. Raises PlanError where that has no measure."""
+    found: dict[str, list[Loss]] = {}
+    for i, moved in sensitivities(plan.steps, plan.types, unit_rows).items():
+        loss = Loss(plan.steps[i].params["epsilon"], plan.steps[i].params["delta"])
+        for owner, name in moved:
+            if owner == party:
+                found.setdefault(name, []).append(loss)
+    return found
+
+
 def spent(connection: sqlite3.Connection, account: Account) -> list[Loss]:
     """What counts against the budget now."""
     if account.budget.days is None:
-        question, since = "select epsilon, delta from debit where name = ? and agreement = ?", account.agreement
+        rows = connection.execute(
+            "select epsilon, delta from debit where name = ? and agreement = ?", (account.name, account.agreement)
+        )
     else:
-        question = "select epsilon, delta from debit where name = ? and at > ?"
         since = math.floor(account.now) - account.budget.days * _DAY_S
-    return [Loss(epsilon, delta) for epsilon, delta in connection.execute(question, (account.name, since))]
+        rows = connection.execute("select epsilon, delta from debit where name = ? and at > ?", (account.name, since))
+    return [Loss(epsilon, delta) for epsilon, delta in rows]
 
 
 def remaining(connection: sqlite3.Connection, account: Account) -> float:
     """The largest epsilon that one more result with Laplace noise may have."""
     return left(spent(connection, account), account.limit)
-
-
-def _told(loss: Loss) -> str:
-    return f"epsilon {loss.epsilon:g}" + (f" with delta {loss.delta:g}" if loss.delta else "")

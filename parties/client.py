@@ -9,24 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mpc.computation import Computation
-from mpc.encoding import decode
-from mpc.engine import combine
 from mpc.plan import Plan
-from mpc.result import Result, Timings, Traffic
+from mpc.result import Result
 from mpc.schedule import Schedule
-from mpc.undefined import settled
 from parties import policy, wire
 from parties.agreement import Agreement
 from parties.clock import check_begun, check_not_over
+from parties.combining import Pieces, combined
 from parties.config import Consortium, PartyConfig, check_identity
 from parties.control import ControlClient
 from parties.errors import Fault, FaultReport, printable
 from parties.identity import Identity
 from parties.signatures import check_signed
-from protocols.ring import Array
 
 __all__ = ["Analyst", "Progress"]
 
@@ -93,13 +88,18 @@ class Analyst:
             return self._catalog(client)
 
     def run(self, computation: Computation, progress: Progress = lambda party, phase: None) -> Result:
-        """Submit, take part in the handshake, wait, and combine. Raises Fault, ScriptError or PlanError."""
+        """Submit, take part in the handshake, wait, and combine. Raises Fault, ScriptError or PlanError.
+
+        What was answered with noise before, on the same data, gets the same answer, and costs no privacy budget.
+        """
         started = time.perf_counter()
         self.check_in_force()
         with self._client(dealer=True) as client:
             rows = self._catalog(client)
             plan = self.plan(computation, rows)
             policy.check_all(plan, self.agreement, self.consortium.party_names, self.name)
+            if (repeated := self._repeated(client, plan, started)) is not None:
+                return repeated
             with_dealer = any(True for _ in Schedule(plan).demands())
             members = [*plan.parties]
             if with_dealer:
@@ -116,7 +116,23 @@ class Analyst:
             except BaseException:
                 session.cancel()
                 raise
-        return _result(plan, self.name, session, started)
+        return combined(plan, self.name, session.shares, session.done, started)
+
+    def _repeated(self, client: ControlClient, plan: Plan, started: float) -> Result | None:
+        """The noised results of this plan from the one session in which all parties answered it, if there is one."""
+        if not any(plan.of("noisy")):
+            return None
+        for party in plan.parties:
+            client.send(party, {"kind": "repeat", "plan": plan.encode()})
+        sessions: set[bytes] = set()
+        shares: dict[str, Pieces] = {}
+        while len(shares) < len(plan.parties):
+            party, message = client.receive(_CATALOG_WITHIN_S)
+            _raise_fault(message, party)
+            _, session, held = wire.fields(message, kind=str, answered=bytes, shares=dict)
+            sessions.add(session)
+            shares[party] = {name: {0: words} for name, words in held.items() if isinstance(words, bytes)}
+        return combined(plan, self.name, shares, {}, started) if len(sessions) == 1 and b"" not in sessions else None
 
     def _client(self, *, dealer: bool) -> ControlClient:
         processes = self.consortium.processes if dealer else self.consortium.parties
@@ -233,38 +249,6 @@ class _Session:
 
     def _tell(self, member: str, kind: str, **content: object) -> None:
         self._client.send(member, {"kind": kind, "session": self._session, **content})
-
-
-def _result(plan: Plan, analyst: str, session: _Session, started: float) -> Result:
-    combine_from = time.perf_counter()
-    results: dict[str, Any] = {}
-    elsewhere: dict[str, tuple[str, ...]] = {}
-    for i, step in plan.of("reveal"):
-        name, to = step.params["name"], tuple(step.params["to"])
-        if analyst in to:
-            shares = [_joined(session.shares[party].get(name, {}), plan.types[i].size, party) for party in plan.parties]
-            results[name] = decode(combine(shares), plan.types[i])
-        else:
-            elsewhere[name] = to
-    now = time.perf_counter()
-    done = session.done
-
-    def slowest(what: str) -> float:
-        return max(float(report[what]) for report in done.values())
-
-    timings = Timings(slowest("load"), slowest("offline"), slowest("online") + now - combine_from, now - started)
-    traffic = Traffic(
-        max(done[party]["rounds"] for party in plan.parties),
-        {party: done[party]["bytes_sent"] for party in plan.parties},
-    )
-    return Result(settled(results), traffic, timings, elsewhere)
-
-
-def _joined(pieces: Mapping[int, bytes], size: int, party: str) -> Array:
-    share = b"".join(pieces[start] for start in sorted(pieces))
-    if len(share) != 8 * size:
-        raise Fault("RESULT_INCOMPLETE", f"{party} sent {len(share)} of {8 * size} bytes of a result", peer=party)
-    return np.frombuffer(share, "<u8")
 
 
 def _fields(member: str, message: Mapping[str, Any], **types: type) -> tuple[Any, ...]:

@@ -14,7 +14,13 @@ from mpc.result import Result
 
 __all__ = ["SessionProgress", "show_result"]
 
-_WORDS = {"submitted": "loading", "loaded": "waiting for the others", "dealt": "computing", "done": "done"}
+_WORDS = {
+    "submitted": "loading",
+    "waiting": "its owner has to approve",
+    "loaded": "waiting for the others",
+    "dealt": "computing",
+    "done": "done",
+}
 
 
 class SessionProgress:

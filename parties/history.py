@@ -2,8 +2,8 @@
 
 Two sums over nearly the same rows give away those by which they differ, when one is taken from the other. So a result
 whose rows differ from those of an earlier one, or of another one in the same plan, by at least one and fewer than the
-agreed number is refused (Denning, "Cryptography and Data Security", 1982, section 6.3). Rows are what they hold: a table
-to which two rows were added makes sums over all of it that differ by two rows.
+agreed number is refused (Denning, "Cryptography and Data Security", 1982, section 6.3). Rows are what they hold: after
+two rows were added to a table, sums over all of it differ by two rows from those before.
 
 Remembered for good, whatever agreements come and go. Combinations of more than two results are not looked at.
 """
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,18 +49,16 @@ class Used:
         return hashlib.sha256(self.sketch.astype("<u8", copy=False).tobytes()).digest()
 
 
-def differing(connection: sqlite3.Connection, used: Sequence[Used], min_rows: int) -> Iterator[str]:
-    """Why results must not be given: which of them use nearly the same rows as an earlier one."""
-    seen: set[tuple[str, bytes]] = set()
+def differing(connection: sqlite3.Connection, used: Sequence[Used], min_rows: int) -> list[Used]:
+    """The results that must not be given: they use nearly the same rows as an earlier one."""
+    verdicts: dict[tuple[str, bytes], bool] = {}
     for each in used:
-        if (each.name, each.digest) in seen:
-            continue
-        seen.add((each.name, each.digest))
-        for (earlier,) in connection.execute("select sketch from row_set where name = ?", (each.name,)):
-            cells = differing_cells(each.sketch, np.frombuffer(earlier, "<u8").astype(np.uint64, copy=False))
-            if 0 < cells < min_rows:
-                yield each.result
-                break
+        key = each.name, each.digest
+        if key not in verdicts:
+            earlier = connection.execute("select sketch from row_set where name = ?", (each.name,))
+            cells = (differing_cells(each.sketch, np.frombuffer(sketch, "<u8")) for (sketch,) in earlier)
+            verdicts[key] = any(0 < count < min_rows for count in cells)
+    return [each for each in used if verdicts[each.name, each.digest]]
 
 
 def record(connection: sqlite3.Connection, used: Sequence[Used], *, agreement: str, plan: bytes, session: str) -> None:
@@ -74,9 +73,15 @@ def record(connection: sqlite3.Connection, used: Sequence[Used], *, agreement: s
     )
 
 
-def exact_results(connection: sqlite3.Connection, agreement: str) -> Mapping[str, int]:
-    """How many results without noise there were of each table under the agreement; the same again counts once."""
-    counts = connection.execute(
-        "select name, count(*) from exact_result where agreement = ? group by name", (agreement,)
-    )
-    return dict(counts.fetchall())
+def exact_results(
+    connection: sqlite3.Connection, used: Sequence[Used], *, agreement: str, plan: bytes
+) -> Mapping[str, int]:
+    """How many results without noise there are of each table under the agreement, those that are asked for included.
+
+    The same result of the same plan from the same rows counts once.
+    """
+    results = {(each.name, plan, each.result, each.digest) for each in used}
+    for name in {each.name for each in used}:
+        question = "select name, plan, result, digest from exact_result where agreement = ? and name = ?"
+        results.update(connection.execute(question, (agreement, name)))
+    return Counter(name for name, *_ in results)

@@ -15,9 +15,12 @@ from parties.allocator import have_pages_ready
 from parties.approvals import Request
 from parties.config import PartyConfig
 from parties.conversation import Conversation
+from parties.errors import Fault
 from parties.handshake import Handshake, receive_words
 from parties.links import Links
 from parties.log import Log
+from parties.noise import draw_unseen
+from parties.privacy import Claim, Privacy
 from parties.results import Results
 from parties.server import Server
 from parties.store import Store
@@ -33,6 +36,7 @@ _BUFFER_BYTES = 48 << 20
 """What the masks and frames of long products take at a time."""
 
 _SHARE_WORDS = 1 << 22
+_DAY_S = 86400
 
 
 class Node(Server):
@@ -45,14 +49,22 @@ class Node(Server):
         self.store = Store(config.name, config.data)
         self.results = Results(config.results)
         parties = self.consortium.party_names
-        self.admission = Admission(config, self.agreement, parties, self.ledger, self.clock, log)
+        self.privacy = Privacy(config.state / "privacy.sqlite", config.name, self.agreement, self.store, self.clock)
+        self.admission = Admission(config, self.agreement, parties, self.ledger, self.clock, log, self.privacy)
         self.index = parties.index(config.name)
 
     def answer(self, message: Mapping[str, Any], analyst: str) -> Mapping[str, Any]:
-        """The row counts of the tables that the agreement lists; or what this node has against a plan."""
-        if message["kind"] not in ("catalog", "judge"):
+        """The row counts of the tables that the agreement lists; what this node has against a plan; or how it answered
+        one before.
+        """
+        if message["kind"] not in ("catalog", "judge", "repeat"):
             return super().answer(message, analyst)
         self.check_in_force()
+        if message["kind"] == "repeat":
+            _, plan = wire.fields(message, kind=str, plan=bytes)
+            session, shares = self.privacy.earlier(decoded(plan), analyst) or (b"", {})
+            words = {name: share.astype("<u8", copy=False).tobytes() for name, share in shares.items()}
+            return {"kind": "repeated", "answered": session, "shares": words}
         if message["kind"] == "judge":
             _, plan = wire.fields(message, kind=str, plan=bytes)
             reasons = self.admission.refusals(decoded(plan), analyst)
@@ -64,6 +76,12 @@ class Node(Server):
             "rows": {table: self.store.rows(table) for table in tables},
         }
 
+    def tend(self) -> None:
+        """Forget results that have been kept as long as agreed."""
+        super().tend()
+        if days := self.agreement.retention.results_days:
+            self.results.forget(self.clock.now() - days * _DAY_S)
+
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """Judge the plan, load, shake hands, receive material, compute, hand over what is the analyst's."""
         conversation.phase = "plan"
@@ -74,6 +92,8 @@ class Node(Server):
         self._record_accepted(plan, conversation, request)
 
         conversation.phase = "load"
+        noise = draw_unseen(plan, self.name, self.privacy.unit_rows)
+        claim = self.privacy.claim(plan)
         inputs, load_s, encode_s = self.store.inputs(plan)
         if any(self.name in step.params["to"] for _, step in plan.of("reveal")):
             self.results.prepare()
@@ -88,6 +108,7 @@ class Node(Server):
         with handshake.shake(self._loaded(plan), first) as agreed:
             conversation.phase = "offline"
             self.admission.count(conversation, request)
+            self._settle(claim, conversation)
             offline_from = time.perf_counter()
             source = None
             if agreed.with_dealer:
@@ -100,7 +121,7 @@ class Node(Server):
 
             conversation.phase = "online"
             online_from = time.perf_counter()
-            outcome, words = drive(Engine(schedule, party, inputs), agreed.links)
+            outcome, words = drive(Engine(schedule, party, inputs, noise), agreed.links)
             done = time.perf_counter()
             conversation.phase = "record"
             session = conversation.session.hex()
@@ -112,7 +133,9 @@ class Node(Server):
             self.log.event("result_kept", session=session)
         to_analyst = sorted(outcome.shares.get(conversation.analyst, {}))
         self.audit.record("session_closed", heads, session=session, kept=sorted(outcome.revealed), delivered=to_analyst)
-        for name, share in outcome.shares.get(conversation.analyst, {}).items():
+        shares = outcome.shares.get(conversation.analyst, {})
+        self._keep(claim, conversation, shares)
+        for name, share in shares.items():
             flat = share.reshape(-1)
             for start in range(0, max(flat.size, 1), _SHARE_WORDS):
                 piece = flat[start : start + _SHARE_WORDS].astype("<u8", copy=False).tobytes()
@@ -126,6 +149,21 @@ class Node(Server):
             offline=online_from - offline_from,
             online=encode_s + done - online_from,
         )
+
+    def _settle(self, claim: Claim, conversation: Conversation) -> None:
+        """Use up the privacy budget, before anything is opened."""
+        session = conversation.session.hex()
+        self.privacy.settle(claim, session)
+        for table, losses in claim.losses.items():
+            for loss in losses:
+                self.audit.record("debit", session=session, table=table, epsilon=loss.epsilon, delta=loss.delta)
+
+    def _keep(self, claim: Claim, conversation: Conversation, shares: Mapping[str, Array]) -> None:
+        """Keep noised results for when they are asked for again; on a full disk they will have to be paid again."""
+        try:
+            self.privacy.keep(claim, conversation.analyst, conversation.session, shares)
+        except Fault as fault:
+            self.log.event("fault", code=fault.code, message=fault.message, session=conversation.session.hex())
 
     def _record_accepted(self, plan: Plan, conversation: Conversation, request: Request | None) -> None:
         """What was decided on: which data of this party, which results for whom, under which agreement."""

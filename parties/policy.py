@@ -16,6 +16,7 @@ from mpc.errors import PlanError
 from mpc.operations import Params
 from mpc.plan import Plan, Step
 from mpc.validate import validate
+from parties import clauses
 from parties.agreement import Agreement
 from parties.errors import Fault
 from parties.terms import KINDS, ColumnTerms
@@ -36,7 +37,7 @@ class Case:
     """A plan before one party: what a clause judges.
 
     `analyst`: who submitted the plan. `uses`: how many computations the party has counted under this agreement; none as
-    far as anybody but its node knows.
+    far as anybody but its node knows. `memory`: what only its node remembers.
     """
 
     plan: Plan
@@ -45,6 +46,7 @@ class Case:
     parties: tuple[str, ...]
     analyst: str
     uses: int = 0
+    memory: clauses.Memory | None = None
 
     def reveals(self) -> Iterator[tuple[str, str, Step]]:
         """Where a result is revealed, its name, and the step."""
@@ -196,6 +198,10 @@ CLAUSES: Mapping[str, Clause] = {
     "recipients": _recipients,
     "outputs": _outputs,
     "min_rows": _min_rows,
+    "min_rows, of differences": clauses.differencing,
+    "exact_results": clauses.exact_results,
+    "budget": clauses.budget,
+    "earlier results": clauses.history,
     "every agreement": _degree,
 }
 """The clause's name in agreement.toml, and what it asks of a plan."""

@@ -101,7 +101,7 @@ def report(reading: Reading, entries: Iterable[Entry], consortium: Consortium) -
         tag("p", _retention(agreements)),
         _to_fill_in("Transfers to third countries, and safeguards for them", "Erasure of the data themselves"),
         tag("h2", "Safeguards (g)"),
-        tag("ul", *(tag("li", line) for line in (*_SAFEGUARDS, *_agreed_safeguards(agreements)))),
+        tag("ul", *(tag("li", line) for line in (*_SAFEGUARDS, *_agreed_safeguards(party, agreements)))),
         tag("h2", "What ran, and when"),
         table(
             ("when (UTC)", "session", "analyst", "plan", "data used", "results, and for whom", "outcome"),
@@ -199,9 +199,14 @@ def _retention(agreements: Iterable[Entry]) -> str:
     return told
 
 
-def _agreed_safeguards(agreements: Iterable[Entry]) -> list[str]:
+def _agreed_safeguards(party: str, agreements: Iterable[Entry]) -> list[str]:
     told: dict[str, None] = {}
     for terms in map(_terms, agreements):
+        for name, held in _mapping(_mapping(terms.get("data")).get(party)).items():
+            if budget := _mapping(_mapping(held).get("budget")):
+                period = f"in any {budget['days']} days" if budget.get("days") else "in the term of the agreement"
+                agreed = f"epsilon {budget.get('epsilon')}, delta {budget.get('delta')}"
+                told[f"Privacy budget of {name}: {agreed}, {period}."] = None
         told[f"No result rests on fewer than {terms.get('min_rows')} rows of a party."] = None
         told[f"Random material comes from: {terms.get('source')}."] = None
         if terms.get("uses") is not None:
@@ -237,7 +242,7 @@ def _budget(debits: Iterable[Entry]) -> Markup:
         spent = [_number(content.get(key)) for key in ("epsilon", "delta")]
         sums[name] = [a + b for a, b in zip(sums.get(name, [0.0, 0.0]), spent, strict=True)]
         rows.append((_time(entry.at), _short(content.get("session")), name, *(f"{x:g}" for x in spent)))
-    rows += [("in all", "", name, *(f"{x:g}" for x in spent)) for name, spent in sums.items()]
+    rows += [("sum", "", name, *(f"{x:g}" for x in spent)) for name, spent in sums.items()]
     return table(("when (UTC)", "session", "table", "epsilon", "delta"), rows)
 
 

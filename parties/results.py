@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
 
 from mpc.encoding import decode
 from mpc.plan import Plan
@@ -32,8 +32,8 @@ class Results:
 
     def keep(self, plan: Plan, revealed: Mapping[str, Array], session: bytes) -> None:
         """Write what a plan revealed, ring elements by name, to <session>.json, mode 0600; it is there whole or not."""
-        types = {step.params["name"]: plan.types[i] for i, step in plan.of("reveal")}
-        results = {name: decode(elements, types[name]) for name, elements in revealed.items()}
+        steps = {step.params["name"]: (plan.types[i], step.params["unit"]) for i, step in plan.of("reveal")}
+        results = {name: decode(elements, *steps[name]) for name, elements in revealed.items()}
         path = self._folder / f"{session.hex()}.json"
         new = path.with_suffix(".new")
         with self._faults():
@@ -47,6 +47,13 @@ class Results:
             finally:
                 with suppress(FileNotFoundError):
                     new.unlink()
+
+    def forget(self, before: float) -> None:
+        """Remove the results that were written before a time, in seconds since 1970."""
+        with self._faults():
+            for path in self._folder.glob("*.json"):
+                if re.fullmatch(r"[0-9a-f]{32}", path.stem) and path.lstat().st_mtime < before:
+                    path.unlink(missing_ok=True)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

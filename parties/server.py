@@ -44,6 +44,7 @@ _DECIDING = ("submitted", "plan", "approval")
 """Phases of a session before the node has decided to take part."""
 _ANSWERING = 4
 _POLL_S = 0.5
+_TEND_EVERY_S = 600.0
 _WIND_UP_S = 3.0
 
 
@@ -108,7 +109,8 @@ class Server(ABC):
         for _ in range(_ANSWERING):
             threading.Thread(target=self._answer_questions, name="answers", daemon=True).start()
         self.log.event("ready", address=self.control.address, data=self.endpoint.address)
-        told = time.monotonic()
+        told = tended = time.monotonic()
+        self._tend()
         while not self._stopping.is_set():
             for peer, message in self.control.poll(_POLL_S):
                 with self._reporting(peer, message.get("session")):
@@ -117,8 +119,15 @@ class Server(ABC):
                 told = time.monotonic()
                 for conversation in self._running():
                     conversation.tell("alive")
+            if time.monotonic() - tended > _TEND_EVERY_S:
+                tended = time.monotonic()
+                self._tend()
             self._end_abandoned()
         self._wind_up()
+
+    def tend(self) -> None:
+        """What is to be done from time to time. Raises Fault."""
+        self.clock.latest()
 
     def stop(self) -> None:
         """Make `serve` return. Safe to call from a signal handler."""
@@ -136,6 +145,12 @@ class Server(ABC):
             raise Fault("WRONG_ROLE", what, f"Start it with `beaver {command}`.")
         return process
 
+    def _tend(self) -> None:
+        try:
+            self.tend()
+        except Fault as fault:
+            self.log.event("fault", code=fault.code, message=fault.message)
+
     def _wind_up(self) -> None:
         for conversation in self._running():
             conversation.end(Fault("NODE_STOPPED", f"{self.name} was stopped", "Submit again when it is back."))
@@ -144,6 +159,7 @@ class Server(ABC):
             self.control.poll(0.05)
         self.endpoint.close(1.0)
         self.control.close()
+        self._tend()
         self.ledger.close()
         with suppress(Fault):  # a full disk keeps nobody from stopping
             self.audit.record("node_stopped")

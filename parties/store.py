@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mpc import tables
 from mpc.encoding import encode_column
 from mpc.engine import count_input
+from mpc.files import Array as Column
 from mpc.plan import Plan
 from parties.errors import Fault
 from protocols.ring import Array
 
-__all__ = ["Store"]
+__all__ = ["Store", "Version"]
 
 _TABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SUFFIXES = (".csv", ".parquet")
 
-_Version = tuple[int, int, int] | None
+Version = tuple[int, int, int] | None
+"""Changes with a file; None for one that is not there."""
 
 
 class Store:
@@ -29,7 +33,7 @@ class Store:
     def __init__(self, party: str, folder: Path) -> None:
         self._party = party
         self._folder = folder
-        self._rows: dict[Path, tuple[_Version, int]] = {}
+        self._rows: dict[Path, tuple[Version, int]] = {}
         self._lock = threading.Lock()
 
     def path(self, table: str) -> Path:
@@ -57,6 +61,19 @@ class Store:
             if known is None or known[0] != before:
                 known = self._rows[path] = before, tables.describe(path, f"{self._party}.{table}").rows
             return known[1]
+
+    def version(self, table: str) -> Version:
+        """What changes with a table's file. Raises Fault TABLE_MISSING."""
+        return _version(self.path(table))
+
+    def columns(self, table: str, names: Sequence[str]) -> Mapping[str, Column]:
+        """Columns of a table. Raises Fault TABLE_MISSING, DataError."""
+        return tables.read(self.path(table), names, f"{self._party}.{table}")
+
+    def digest(self, table: str) -> bytes:
+        """SHA-256 of a table's file. Raises Fault TABLE_MISSING, OSError."""
+        with self.path(table).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
 
     def inputs(self, plan: Plan) -> tuple[dict[int, Array], float, float]:
         """What the plan takes of this party, encoded, by step; the seconds spent on reading and on encoding.
@@ -92,7 +109,7 @@ class Store:
         return inputs, time.perf_counter() - started - encoding, encoding
 
 
-def _version(path: Path) -> _Version:
+def _version(path: Path) -> Version:
     """What changes with the file; None for a file that is not there, which the reader will say."""
     try:
         stat = path.stat()

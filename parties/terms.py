@@ -141,7 +141,8 @@ class Budget(Document):
 class TableTerms(Document):
     """A table of one party: at most so many rows, and the columns that take part.
 
-    `exact_results`: how many results without noise may depend on it; None for any number.
+    `exact_results`: how many results without noise may depend on it; None for any number. `unit`: the column that says
+    to whom a row belongs, as a number, where persons have several rows, `unit_rows` at most; it takes no part itself.
     """
 
     rows: Annotated[int, Field(ge=1, le=_MAX_ROWS)]
@@ -149,6 +150,14 @@ class TableTerms(Document):
     about: Text = ""
     exact_results: Annotated[int, Field(ge=0)] | None = None
     budget: Budget | None = None
+    unit: ColumnName | None = None
+    unit_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 1
+
+    @model_validator(mode="after")
+    def _of_units(self) -> TableTerms:
+        if self.unit is None and self.unit_rows > 1:
+            raise ValueError("unit_rows needs unit: the column that tells whose a row is")
+        return self
 
 
 class Retention(Document):

@@ -18,11 +18,11 @@ _Words = NDArray[np.uint64]
 _VECTOR = types.Array(types.uint64, 1, "C", readonly=True)
 _MATRIX = types.Array(types.uint64, 2, "C", readonly=True)
 _INDEX = types.Array(types.int64, 1, "C", readonly=True)
-_STEPS = types.Array(types.int64, 2, "C", readonly=True)
 _OUT, _OUT_MATRIX = types.uint64[::1], types.uint64[:, ::1]
 
 # Measured: rows of a tile stay in the first level of cache, and are long enough to hide what a loop costs to start.
-_TILE = 128
+_TILE = 256
+_WIDTH = np.uint64(_TILE)
 _BLOCKS = 64
 
 
@@ -147,9 +147,9 @@ def transpose_back(planes: _Words, rows: NDArray[np.int64], out: _Words) -> None
 
 
 @inner
-def _fold(a: _Words, b: _Words, c: _Words, out: _Words) -> None:
-    for k in range(out.size):
-        out[k] = a[k] ^ (b[k] & c[k])
+def _fold(rows: _Words, to: np.uint64, a: np.uint64, b: np.uint64, c: np.uint64, count: np.uint64) -> None:
+    for k in range(count):
+        rows[to + k] = rows[a + k] ^ (rows[b + k] & rows[c + k])
 
 
 @inner
@@ -158,17 +158,11 @@ def _copy(source: _Words, out: _Words) -> None:
         out[k] = source[k]
 
 
-@inner
-def _load(source: _Words, start: int, count: int, tile: _Words, row: int) -> None:
-    for i in range(source.shape[0]):
-        _copy(source[i, start : start + count], tile[row + i, :count])
-
-
-@compiled(_STEPS, _INDEX, types.int64, types.uint64, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _OUT_MATRIX)
+@compiled(_MATRIX, _INDEX, types.int64, types.uint64, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _OUT_MATRIX)
 def evaluate(
-    steps: NDArray[np.int64],
+    steps: _Words,
     outputs: NDArray[np.int64],
-    rows: int,
+    held: int,
     one: np.uint64,
     first: _Words,
     second: _Words,
@@ -177,16 +171,19 @@ def evaluate(
     out: _Words,
 ) -> None:
     """Run a formula over all words, tile by tile. Rows: zeros, ones, `one`, those of the inputs, then others."""
-    tile = np.zeros((rows, _TILE), np.uint64)
+    rows = np.zeros(held * _TILE, np.uint64)
+    rows[_TILE : 2 * _TILE] = ~np.uint64(0)
+    rows[2 * _TILE : 3 * _TILE] = one
     for start in range(0, out.shape[1], _TILE):
         count = min(_TILE, out.shape[1] - start)
-        tile[0], tile[1], tile[2] = 0, ~np.uint64(0), one
-        row = 3
+        to = 3 * _TILE
         for source in (first, second, third, fourth):
-            _load(source, start, count, tile, row)
-            row += source.shape[0]
+            for i in range(source.shape[0]):
+                _copy(source[i, start : start + count], rows[to : to + count])
+                to += _TILE
         for i in range(steps.shape[0]):
-            to, a, b, c = steps[i, 0], steps[i, 1], steps[i, 2], steps[i, 3]
-            _fold(tile[a, :count], tile[b, :count], tile[c, :count], tile[to, :count])
+            step = steps[i]
+            _fold(rows, step[0] * _WIDTH, step[1] * _WIDTH, step[2] * _WIDTH, step[3] * _WIDTH, np.uint64(count))
         for i in range(outputs.size):
-            _copy(tile[outputs[i], :count], out[i, start : start + count])
+            row = outputs[i] * _TILE
+            _copy(rows[row : row + count], out[i, start : start + count])

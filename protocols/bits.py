@@ -14,7 +14,7 @@ from protocols.ring import Array
 
 __all__ = ["COMPILED_LENGTH", "negate_where", "pack", "planes", "unpack", "usable", "warm", "words"]
 
-COMPILED_LENGTH = 1 << 14
+COMPILED_LENGTH = 1 << 13
 """Elements of the shortest arrays for which compiled loops pay."""
 
 

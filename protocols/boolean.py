@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from itertools import combinations
 from typing import ClassVar
 
@@ -120,40 +120,50 @@ class Polynomials:
     bits: int
     terms: tuple[tuple[Term, ...], ...]
 
-    @property
+    @cached_property
     def opened(self) -> list[int]:
         """The bits that are multiplied, and so opened under masks."""
         return sorted({i for sums in self.terms for term in sums if len(term) > 1 for i in term})
 
+    @cached_property
+    def products(self) -> tuple[Term, ...]:
+        """The products of masks that this takes, by the bits' places in `opened`."""
+        place = {bit: number for number, bit in enumerate(self.opened)}
+        return monomials(tuple(place[i] for i in term) for sums in self.terms for term in sums if len(term) > 1)
+
+    @cached_property
+    def formula(self) -> Formula:
+        """Of the bits, the opened ones, their masks and the masks' products."""
+        formula = Formula(self.bits, len(self.opened), len(self.opened), len(self.products))
+        shares, public, masks, multiples = (formula.rows(number) for number in range(4))
+        known: dict[Term, int] = {(bit,): row for bit, row in zip(self.opened, masks, strict=True)}
+        for term, row in zip(self.products, multiples, strict=True):
+            known[tuple(self.opened[i] for i in term)] = row
+        factors = Factors(formula, dict(zip(self.opened, public, strict=True)), known)
+        return formula.gives(
+            [
+                formula.sum(factors.product(term) if len(term) > 1 else shares[term[0]] for term in sums)
+                for sums in self.terms
+            ]
+        )
+
+    @property
+    def rounds(self) -> int:
+        """One, or none where nothing is multiplied."""
+        return 1 if self.opened else 0
+
     def demand(self, parties: int, words: int) -> Monomials:
         """The masks and their products."""
-        place = {bit: number for number, bit in enumerate(self.opened)}
-        terms = [tuple(place[i] for i in term) for sums in self.terms for term in sums if len(term) > 1]
-        return Monomials(parties, words, len(place), monomials(terms))
+        return Monomials(parties, words, len(self.opened), self.products)
 
     async def run(self, party: Party, rows: Array) -> Array:
         """Shares of the polynomials, one row each, from those of the bits, shape (bits, words)."""
-        demand = self.demand(party.count, rows.shape[1])
-        masks = party.draw(demand)
+        if not self.rounds:
+            none = np.empty((0, rows.shape[1]), np.uint64)
+            return self.formula(party.index, rows, none, none, none)
+        masks = party.draw(self.demand(party.count, rows.shape[1]))
         (public,) = await open_columns(party, (PLANES, rows[self.opened] ^ masks["bits"]))
-        return _formula(self)(party.index, rows, public, masks["bits"], masks["products"])
-
-
-@cache
-def _formula(polynomials: Polynomials) -> Formula:
-    opened = polynomials.opened
-    products = polynomials.demand(2, 1).products
-    formula = Formula(polynomials.bits, len(opened), len(opened), len(products))
-    shares, public, masks, multiples = (formula.rows(number) for number in range(4))
-    known: dict[Term, int] = {(bit,): row for bit, row in zip(opened, masks, strict=True)}
-    known |= {tuple(opened[i] for i in term): row for term, row in zip(products, multiples, strict=True)}
-    factors = Factors(formula, dict(zip(opened, public, strict=True)), known)
-    return formula.gives(
-        [
-            formula.sum(factors.product(term) if len(term) > 1 else shares[term[0]] for term in sums)
-            for sums in polynomials.terms
-        ]
-    )
+        return self.formula(party.index, rows, public, masks["bits"], masks["products"])
 
 
 @dataclass(frozen=True)

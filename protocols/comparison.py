@@ -10,7 +10,7 @@ n >= 2 parties, given a source that keeps faith.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -22,14 +22,12 @@ from protocols.boolean import Polynomials
 from protocols.correlations import Demand, Kind, Label
 from protocols.formula import Formula
 from protocols.interface import Cost
-from protocols.masking import NIBBLE, Mask, masked_planes, nibble_formula
+from protocols.masking import FAN_IN, NIBBLE, Mask, Nibble, equal_and_less, less_terms, masked_planes
 from protocols.party import Party
 from protocols.primitives import Primitive, packed_words
 from protocols.ring import Array
 
 __all__ = ["IsZero", "Negative"]
-
-_FAN_IN = 4
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,10 @@ class _Comparison(Primitive):
         if not 1 <= self.bits <= 64:
             raise ValueError(f"{type(self).__name__}: numbers of {self.bits} bits; words have from 1 to 64")
 
-    @abstractmethod
-    def _joined(self, count: int) -> Polynomials:
-        """What makes of the results for so many groups of bits those for a fourth of them."""
-
     @property
-    def _levels(self) -> list[Polynomials]:
-        levels, count = [], self._mask(2).nibbles
-        while count > 1:
-            levels.append(self._joined(count))
-            count = -(-count // _FAN_IN)
-        return levels
+    @abstractmethod
+    def _levels(self) -> tuple[Polynomials, ...]:
+        """What joins the results for nibbles to one, level by level."""
 
     def _mask(self, parties: int) -> Mask:
         return Mask(parties, self.length, -(-self.bits // NIBBLE))
@@ -88,21 +79,18 @@ class _Comparison(Primitive):
 class Negative(_Comparison):
     """Whether x < 0."""
 
-    def _joined(self, count: int) -> Polynomials:
-        """Rows: which groups are equal, without the lowest; which are less: where one is and those above are equal."""
-        groups = _grouped(count)
-        equal = tuple((tuple(j - 1 for j in group),) for group in groups[1:])
-        less = tuple(tuple((count - 1 + i, *(j - 1 for j in group if j > i)) for i in group) for group in groups)
-        return Polynomials(2 * count - 1, equal + less)
+    @property
+    def _levels(self) -> tuple[Polynomials, ...]:
+        return _levels(_less_joined, self._mask(2).nibbles)
 
     async def run(self, party: Party, *inputs: Array) -> Array:
         """The top bit of c - r."""
         c, r = await masked_planes(party.at("mask"), inputs[0], self._mask(party.count))
         nibbles, words = c.shape[1:]
         material = ~c, r["bits"], r["products"]
-        rows = _equal_and_less(NIBBLE)(party.index, *material).reshape(2, nibbles, words)
+        rows = equal_and_less()(party.index, *material).reshape(2, nibbles, words)
         # the top nibble again, without its top bit
-        below = _equal_and_less(NIBBLE - 1)
+        below = equal_and_less(NIBBLE - 1)
         top = (part[:count, -1] for part, count in zip(material, below.inputs, strict=True))
         rows[:, -1] = below(party.index, *top)
         less = await self._join(party, rows.reshape(-1, words)[1:])
@@ -118,9 +106,9 @@ class Negative(_Comparison):
 class IsZero(_Comparison):
     """Whether x is 0."""
 
-    def _joined(self, count: int) -> Polynomials:
-        """Rows: which groups are zero."""
-        return Polynomials(count, tuple((tuple(group),) for group in _grouped(count)))
+    @property
+    def _levels(self) -> tuple[Polynomials, ...]:
+        return _levels(_equal_joined, self._mask(2).nibbles)
 
     async def run(self, party: Party, *inputs: Array) -> Array:
         """Whether c = r."""
@@ -133,23 +121,35 @@ class IsZero(_Comparison):
         return pack((inputs[0] == 0).astype(np.uint64))
 
 
-def _grouped(count: int) -> list[range]:
-    return [range(start, min(start + _FAN_IN, count)) for start in range(0, count, _FAN_IN)]
-
-
 @cache
-def _equal_and_less(size: int) -> Formula:
-    """Of the lowest bits of a nibble: c equals r, c is less than r. Bits are equal where v_j = ~c_j ^ r_j is 1."""
-    formula, v = nibble_formula(size)
-    unset = formula.rows(0)
-    less = formula.ZEROS
-    for j in range(size):  # r_j is set, c_j is not, and all bits above are equal
-        less = formula.fold(less, v.product(tuple(range(j + 1, size)), (j,)), unset[j])
-    return formula.gives([v.product(tuple(range(size))), less])
+def _levels(joined: Callable[[list[range]], Polynomials], count: int) -> tuple[Polynomials, ...]:
+    """What joins so many results, four at a time."""
+    levels = []
+    while count > 1:
+        groups = [range(start, min(start + FAN_IN, count)) for start in range(0, count, FAN_IN)]
+        levels.append(joined(groups))
+        count = len(groups)
+    return tuple(levels)
+
+
+def _equal_joined(groups: list[range]) -> Polynomials:
+    """A group is equal where all in it are. Rows: these results."""
+    return Polynomials(groups[-1].stop, tuple((tuple(group),) for group in groups))
+
+
+def _less_joined(groups: list[range]) -> Polynomials:
+    """A group is less where one in it is and those above that are equal.
+
+    Rows: which are equal, without the lowest, which matters to nobody; then which are less.
+    """
+    count = groups[-1].stop
+    equal = tuple((tuple(j - 1 for j in group),) for group in groups[1:])
+    less = tuple(less_terms([(count - 1 + j, j - 1) for j in group]) for group in groups)
+    return Polynomials(2 * count - 1, equal + less)
 
 
 @cache
 def _equal() -> Formula:
     """Of a nibble: c equals r."""
-    formula, v = nibble_formula(NIBBLE)
-    return formula.gives([v.product(tuple(range(NIBBLE)))])
+    nibble = Nibble()
+    return nibble.formula.gives([nibble.equal(*range(NIBBLE))])

@@ -6,6 +6,7 @@ over a tile of words while they are in the cache.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -16,10 +17,9 @@ from protocols.ring import Array
 
 __all__ = ["Formula"]
 
-_Index = NDArray[np.int64]
 
 # Measured: steps times words from which the compiled loop pays.
-_COMPILED_WORK = 1 << 17
+_COMPILED_WORK = 5 << 13
 
 _INPUTS = 4  # arrays that the compiled loop takes
 
@@ -38,7 +38,7 @@ class Formula:
         self._first = 3 + sum(inputs)
         self._steps: list[tuple[int, int, int]] = []
         self._outputs: tuple[int, ...] = ()
-        self._program: tuple[_Index, _Index, int] | None = None
+        self._program: tuple[Array, NDArray[np.int64], int] | None = None
 
     def rows(self, number: int) -> range:
         """The rows of one input array."""
@@ -67,7 +67,7 @@ class Formula:
         """The output rows, shape (outputs, words), at the party with this index."""
         if self._program is None or tuple(len(rows) for rows in inputs) != self.inputs:
             raise ValueError(f"a formula of inputs {self.inputs} got {[rows.shape for rows in inputs]}")
-        flat = [rows.reshape(len(rows), -1) for rows in inputs]
+        flat = [rows.reshape(len(rows), math.prod(rows.shape[1:])) for rows in inputs]
         words = flat[0].shape[1]
         steps, outputs, held = self._program
         out = np.empty((len(self._outputs), words), np.uint64)
@@ -88,7 +88,7 @@ class Formula:
             out[number] = rows[row]
         return out
 
-    def _allocated(self) -> tuple[_Index, _Index, int]:
+    def _allocated(self) -> tuple[Array, NDArray[np.int64], int]:
         """Steps (to, a, b, c) and outputs on as few rows as can be: a row that nothing takes any more is used again."""
         last_use = {row: number for number, step in enumerate(self._steps) for row in step}
         last_use |= dict.fromkeys((*self._outputs, self.ZEROS, self.ONES, self.ONE), len(self._steps))
@@ -105,5 +105,5 @@ class Formula:
                 to, held = held, held + 1
             place[self._first + number] = to
             program.append((to, *taken))
-        steps = np.array(program, np.int64).reshape(-1, 4)
+        steps = np.array(program, np.uint64).reshape(-1, 4)
         return steps, np.array([place[row] for row in self._outputs], np.int64), held

@@ -8,7 +8,7 @@ semi-honest, up to n - 1 of n >= 2 parties, given a source that keeps faith.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product as pairs
@@ -22,29 +22,41 @@ from protocols.party import Party
 from protocols.primitives import packed_words
 from protocols.ring import Array
 
-__all__ = ["NIBBLE", "Mask", "masked_planes", "nibble_formula"]
+__all__ = [
+    "FAN_IN",
+    "NIBBLE",
+    "Mask",
+    "Nibble",
+    "equal_and_less",
+    "less_terms",
+    "masked_planes",
+    "nibble_products",
+]
 
 NIBBLE = 4
 """Bits of a group."""
+
+FAN_IN = 4
+"""Groups joined at a time."""
 
 
 @dataclass(frozen=True)
 class Mask(Demand):
     """Demand for random numbers r of some nibbles, as words and by bits, and all products of bits within a nibble.
 
-    Bit j of nibble k has its plane at [j, k]. With `carries`, one random bit more to every nibble, at [4, k], and its
+    Bit j of nibble k has its plane at [j, k]. With `borrows`, one random bit more to every nibble, at [4, k], and its
     products with those of the nibble's lowest three bits.
     """
 
     parties: int
     length: int
     nibbles: int
-    carries: bool = False
+    borrows: bool = False
 
     @property
     def free(self) -> tuple[Part, ...]:
         """The bits."""
-        shape = (NIBBLE + self.carries, self.nibbles, packed_words(self.length))
+        shape = (NIBBLE + self.borrows, self.nibbles, packed_words(self.length))
         return (Part("bits", shape, tuple(range(self.parties)), "bits"),)
 
     @property
@@ -62,7 +74,7 @@ class Mask(Demand):
     @property
     def products(self) -> tuple[Term, ...]:
         """The products, by the bits' numbers within the nibble."""
-        return nibble_products(NIBBLE, self.carries)
+        return nibble_products(borrows=self.borrows)
 
     def complete(self, free: Mapping[str, Array]) -> Mapping[str, Array]:
         """Products, and bits put together."""
@@ -72,18 +84,51 @@ class Mask(Demand):
 
 
 @cache
-def nibble_products(size: int, carries: bool = False) -> tuple[Term, ...]:
+def nibble_products(size: int = NIBBLE, borrows: bool = False) -> tuple[Term, ...]:
     """The products of the lowest bits of a nibble, in the order in which `Mask` has them."""
-    return monomials([tuple(range(size)), (0, 1, 2, NIBBLE)] if carries else [tuple(range(size))])
+    return monomials([tuple(range(size)), (0, 1, 2, NIBBLE)] if borrows else [tuple(range(size))])
 
 
-def nibble_formula(size: int, carries: bool = False) -> tuple[Formula, Factors]:
-    """A new formula of inputs ~c, bits and products of r, for the lowest bits of a nibble, and its v_j = ~c_j ^ r_j."""
-    products = nibble_products(size, carries)
-    formula = Formula(size + carries, size + carries, len(products))
-    public, bits, multiples = (formula.rows(number) for number in range(3))
-    shared = {(j,): row for j, row in enumerate(bits)} | dict(zip(products, multiples, strict=True))
-    return formula, Factors(formula, dict(enumerate(public)), shared)
+class Nibble:
+    """A formula of ~c, the bits and the products of r, and a plane d where there are borrows, for one nibble.
+
+    Its lowest `size` bits only. Bits of c and r are equal where v_j = ~c_j ^ r_j is 1; v_4 = d ^ r_4 is a borrow.
+    """
+
+    def __init__(self, size: int = NIBBLE, *, borrows: bool = False) -> None:
+        products = nibble_products(size, borrows)
+        self.formula = Formula(size, size + borrows, len(products), *([1] if borrows else []))
+        self._unset, bits, multiples = (self.formula.rows(number) for number in range(3))
+        shared: dict[Term, int] = {(j,): row for j, row in enumerate(bits)}
+        shared |= zip(products, multiples, strict=True)
+        public = dict(enumerate(self._unset)) | ({NIBBLE: self.formula.rows(3)[0]} if borrows else {})
+        self._values = Factors(self.formula, public, shared)
+
+    def equal(self, *places: int) -> int:
+        """The row of whether c and r are equal at all of these places."""
+        return self._values.product(places)
+
+    def less(self, count: int) -> int:
+        """The row of whether c is less than r in the lowest bits: r_j is set, c_j is not, and all above are equal."""
+        less = self.formula.ZEROS
+        for j in range(count):
+            less = self.formula.fold(less, self._values.product(tuple(range(j + 1, count)), (j,)), self._unset[j])
+        return less
+
+
+@cache
+def equal_and_less(size: int = NIBBLE) -> Formula:
+    """Of the lowest bits of a nibble: c equals r; c is less than r."""
+    nibble = Nibble(size)
+    return nibble.formula.gives([nibble.equal(*range(size)), nibble.less(size)])
+
+
+def less_terms(parts: Sequence[tuple[int, int]]) -> tuple[Term, ...]:
+    """Whether c is less than r in several parts, the lowest first: it is in one, and equal in those above.
+
+    Parts: the numbers of the bits that say less and equal.
+    """
+    return tuple((less, *(equal for _, equal in parts[i + 1 :])) for i, (less, _) in enumerate(parts))
 
 
 def rows(nibbles: int) -> list[int]:

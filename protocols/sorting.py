@@ -1,17 +1,18 @@
 """Stable sort: radix sort on shared bits, a counting sort by one digit in each pass.
 
 K. Hamada, D. Ikarashi, K. Chida, K. Takahashi, "Oblivious Radix Sort", 2014; G. Asharov et al., "Efficient Secure
-Three-Party Sorting with Applications to Data Analysis and Heavy Hitters", CCS 2022: shares of where every row goes follow
+Three-Party Sorting with Applications to Data Analysis and Heavy Hitters", CCS 2022: shares of where every row goes come
 from prefix sums over the digit's indicators; shuffle, open them, which now are a uniform permutation, and go on in that
 order. What is left of the key and the row's index travel; the table moves once, at the end. Here the indicators are
-dealt: of a random r, so that opening digit ^ r is all it takes to have those of the digit, and one more opening looks up
-where the row goes. Numbers travel in as many bits as places have (`protocols.columns`). Adversary: semi-honest, up to
-n - 1 of n >= 2 parties, given a source that keeps faith. Reveals nothing.
+dealt, those of a random r: opening digit ^ r is all it takes to have the digit's, and one more opening looks up where
+the row goes. Numbers travel in as many bits as places have (`protocols.columns`). Adversary: semi-honest, up to n - 1
+of n >= 2 parties, given a source that keeps faith. Reveals nothing.
 
-Measured, 10^5 rows with keys of 32 bits, two parties: digits of 1, 2, 3, 4 bits take 132, 68, 48, 36 rounds; 358, 258,
-269, 344 bytes a row and party; 150, 105, 115, 155 ms of computing. Hence three. Quicksort after a shuffle, comparisons
-opened (Hamada et al., ICISC 2012), expects 23 comparisons a row in 40 levels: 160 rounds, 280 bytes, 51 ms, and four
-times as much material; its rounds and material are random, and keys of fewer bits make it no cheaper.
+Measured, 10^5 rows with keys of 32 bits, two parties: digits of 1, 2, 3, 4 bits take 136, 72, 52, 40 rounds; 357, 257,
+268, 343 bytes a row and party; 150, 97, 104, 141 ms of computing. Hence three. Quicksort after a shuffle, comparisons
+opened (Hamada et al., ICISC 2012), expects 23 comparisons a row in 45 levels: by what a comparison takes here, 180
+rounds, 280 bytes, 51 ms, and three times the material. Its rounds and material are random, and keys of fewer bits make
+it no cheaper.
 """
 
 from __future__ import annotations
@@ -179,6 +180,8 @@ class Sort(Primitive):
     def warm(self) -> None:
         """Load the compiled loops."""
         from protocols import sort_kernels  # noqa: F401
+
+        self.to_bits.warm()
 
     async def _destinations(self, party: Party, key: Array) -> Array:
         """This party's share of where each row goes, from keys shared by XOR."""

@@ -9,6 +9,7 @@ from mpc.operations.arithmetic import Add, CumulativeSum, Divide, Matmul, Multip
 from mpc.operations.base import Circuit, Function, Operation, Params, ProductOperation
 from mpc.operations.comparison import Absolute, And, Equal, Less, Maximum, Minimum, Not, Where, Xor
 from mpc.operations.inputs import ColumnInput, Constant, RowCount
+from mpc.operations.moments import Comoment, Deviations, Mean
 from mpc.operations.noise import Noisy
 from mpc.operations.reductions import ArgMax, ArgMin, Max, Min
 from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
@@ -50,6 +51,9 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             Max(),
             ArgMin(),
             ArgMax(),
+            Mean(),
+            Deviations(),
+            Comoment(),
             Rescale(),
             MultiplyRounded(),
             MatmulRounded(),

@@ -100,6 +100,9 @@ class Circuit(Operation):
     `evaluate` computes it in the clear, for operands of one owner. Shared operands are shares, public ones included.
     """
 
+    owned: ClassVar[bool] = False
+    """Whether it is also built of operands that are all private, each to an owner."""
+
     @abstractmethod
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring | Bits:
         """Record what computes the result. `types`: of the operands; the result must be of the inferred type."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mpc.errors import PlanError
 from mpc.operations.base import Operation, Params
 from mpc.types import SHARED, Shared, Type
@@ -29,12 +31,15 @@ class Share(Operation):
 
 
 class Reveal(Operation):
-    """A shared value is disclosed, under a name, to the recipients and to nobody else. Always the last thing done."""
+    """A shared value is disclosed, under a name, to the recipients and to nobody else. Always the last thing done.
+
+    `unit`: what the recipients multiply it by, a float64 for every element, little endian; or nothing.
+    """
 
     name = "reveal"
     arity = 1
     elementwise = True
-    parameters = {"name": str, "to": (list, tuple)}
+    parameters = {"name": str, "to": (list, tuple), "unit": bytes}
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         to = list(params["to"])
@@ -42,6 +47,9 @@ class Reveal(Operation):
             raise PlanError("reveal: only shared values are revealed")
         if not to or not all(isinstance(name, str) for name in to) or to != sorted(set(to)):
             raise PlanError(f"reveal {params['name']}: recipients must be names, sorted, each once")
+        unit = params["unit"]
+        if unit and (len(unit) != 8 * inputs[0].size or not np.isfinite(np.frombuffer(unit, "<f8")).all()):
+            raise PlanError(f"reveal {params['name']}: the unit is not one finite number an element")
         return inputs[0]
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:

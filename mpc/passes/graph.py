@@ -12,11 +12,12 @@ __all__ = ["Graph", "Output", "copy_step"]
 
 @dataclass(frozen=True)
 class Output:
-    """A result: its name, the step that computes it, its recipients."""
+    """A result: its name, the step that computes it, its recipients, what they multiply it by."""
 
     name: str
     step: int
     to: tuple[str, ...]
+    unit: bytes = b""
 
 
 @dataclass(frozen=True)

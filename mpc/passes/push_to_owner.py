@@ -13,6 +13,7 @@ from typing import Any
 
 from mpc.operations import Params
 from mpc.passes.graph import Graph
+from mpc.passes.moments import combine_moments
 from mpc.plan import Step
 from mpc.trace import Trace
 from mpc.types import Private
@@ -55,7 +56,7 @@ class _Pushing:
         rule = _RULES.get(step.op)
         if rule is None and step.operation.elementwise:
             rule = _each if len(inputs) == 1 else _elementwise
-        in_parts = step.op == "concat" or any(isinstance(x, _Parts) for x in inputs)
+        in_parts = step.op in ("concat", "stack") or any(isinstance(x, _Parts) for x in inputs)
         split = rule(self, step, inputs) if rule and in_parts else None
         if split is None:
             split = self.add(step.op, [self._join(x) for x in inputs], step.params)
@@ -165,7 +166,9 @@ def _transpose(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carri
 
 
 def _stack(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried | None:
-    parts = next(x for x in inputs if isinstance(x, _Parts))
+    parts = next((x for x in inputs if isinstance(x, _Parts)), None)
+    if parts is None:
+        return _columns(self, step, inputs)
     lengths = self.lengths(parts)
     columns = [self.cut(x, parts.axis, lengths) for x in inputs]
     if any(column is None for column in columns):
@@ -173,6 +176,21 @@ def _stack(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried |
     rows = zip(*(column for column in columns if column is not None), strict=True)
     made = tuple(self.add("stack", row, step.params) for row in rows)
     return _Parts(parts.axis + (step.params["axis"] <= parts.axis), made)
+
+
+def _columns(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried | None:
+    """Columns of different owners side by side: in parts, neighbours of one owner together."""
+    groups: list[list[int]] = []
+    for x in inputs:
+        assert isinstance(x, int)
+        owner = self.trace.types[x].visibility
+        if groups and self.trace.types[groups[-1][0]].visibility == owner:
+            groups[-1].append(x)
+        else:
+            groups.append([x])
+    if len(groups) == 1 or step.params["axis"] != 1:
+        return None
+    return _Parts(1, tuple(self.add("stack", group, step.params) for group in groups))
 
 
 def _reshape(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried | None:
@@ -240,11 +258,38 @@ def _matmul(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried 
         if x_parts is None or y_parts is None:
             return None
         return self.total([self.add("matmul", pair, {}) for pair in zip(x_parts, y_parts, strict=True)])
+    if isinstance(x, _Parts) and isinstance(y, _Parts):
+        bands = [[self.add("matmul", [part, other], {}) for other in y.steps] for part in x.steps]
+        return _Parts(0, tuple(self.add("concat", band, {"axis": len(self.shape(band[0])) - 1}) for band in bands))
     if isinstance(x, _Parts) and isinstance(y, int):
         return _Parts(0, tuple(self.add("matmul", [part, y], {}) for part in x.steps))
     if isinstance(y, _Parts) and isinstance(x, int):
         return _Parts(x_ndim - 1, tuple(self.add("matmul", [x, part], {}) for part in y.steps))
     return None
+
+
+def _moments(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried | None:
+    """Of rows in parts: from the moments of each. Of columns in parts: each column by itself, each pair of them."""
+    rows = next((self.lengths(x) for x in inputs if isinstance(x, _Parts) and x.axis == 0), None)
+    if rows is not None:
+        parts = [self.cut(x, 0, rows) for x in inputs]
+        if any(part is None for part in parts):
+            return None
+        xs, ys = [part or [] for part in (*parts, [])[:2]]
+        return combine_moments(self.trace, self.origin, xs, ys)
+    columns = [x.steps if isinstance(x, _Parts) else (x,) for x in inputs]
+    if step.op == "deviations":
+        return _Parts(0, tuple(self.add(step.op, [x], step.params) for x in columns[0]))
+    x_parts, y_parts = columns
+    if len(x_parts) == 1:
+        y_axis = len(self.shape(x_parts[0])) - 1
+        return _Parts(y_axis, tuple(self.add(step.op, [x_parts[0], y], step.params) for y in y_parts))
+    y_axis = 1
+    bands = []
+    for x in x_parts:
+        band = [self.add(step.op, [x, y], step.params) for y in y_parts]
+        bands.append(band[0] if len(band) == 1 else self.add("concat", band, {"axis": y_axis}))
+    return _Parts(0, tuple(bands))
 
 
 _RULES: dict[str, Callable[[_Pushing, Step, Sequence[_Carried]], _Carried | None]] = {
@@ -257,4 +302,6 @@ _RULES: dict[str, Callable[[_Pushing, Step, Sequence[_Carried]], _Carried | None
     "reshape": _reshape,
     "index": _index,
     "matmul": _matmul,
+    "comoment": _moments,
+    "deviations": _moments,
 }

@@ -48,13 +48,14 @@ def choose_scales(graph: Graph, precision: int) -> Graph:
 
 
 def _bound_together(graph: Graph) -> list[tuple[Output, ...]]:
-    """The outputs in groups; two that depend on the same secret product or circuit are in one."""
+    """The outputs in groups; two that depend on the same secret product, circuit or noise are in one."""
     steps, types = graph.trace.steps, graph.trace.types
     binding: list[frozenset[int]] = []
     for i, step in enumerate(steps):
         operands = [types[j].visibility for j in step.inputs]
         secret = types[i].visibility == SHARED and (
             isinstance(step.operation, Circuit)
+            or step.op == "noisy"
             or (isinstance(step.operation, ProductOperation) and PUBLIC not in operands)
         )
         binding.append(frozenset({i} if secret else ()).union(*(binding[j] for j in step.inputs)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,9 @@ from mpc.errors import BeaverError
 from parties.commands.common import AsAnalyst, AsJson, Directory, Script, load_script, member_config, telling
 
 if TYPE_CHECKING:
+    from mpc.plan import Plan
     from mpc.result import Result
+    from parties.client import Analyst
 
 __all__ = ["app"]
 
@@ -55,7 +58,7 @@ def explain(
             notes.append(f"row counts are the agreement's bounds: {fault.report.message}")
         plan = person.plan(computation, rows)
         print(explained(plan, source=person.agreement.source, steps=steps))
-        for party, (reasons, asks) in (person.judged(plan) if rows else person.refusals(plan)).items():
+        for party, (reasons, asks) in _judged(person, plan, up=rows is not None).items():
             notes += [f"{party} will refuse: {reason}" for reason in reasons]
             notes += [f"a person at {party} decides: beaver pending, at {party}"] * (asks and not reasons)
         print("", *notes, f"digest of this plan: {plan.digest.hex()}", sep="\n")
@@ -86,6 +89,20 @@ def simulate(
 
     with telling():
         _show(simulated(load_script(script), _tables(data)), as_json)
+
+
+def _judged(person: Analyst, plan: Plan, *, up: bool) -> dict[str, tuple[list[str], bool]]:
+    """What each party has against the plan, naming lines of the script, and whether a person there decides.
+
+    `up`: whether the nodes can be asked. They say more, but know steps by their numbers alone.
+    """
+    here = person.refusals(plan)
+    if not up:
+        return here
+    numbered = person.refusals(replace(plan, origins={}))
+    lines = {party: dict(zip(numbered[party][0], reasons, strict=True)) for party, (reasons, _) in here.items()}
+    judged = person.judged(plan)
+    return {party: ([lines[party].get(why, why) for why in said], asks) for party, (said, asks) in judged.items()}
 
 
 def _tables(data: Path) -> dict[str, dict[str, Path]]:

@@ -27,7 +27,7 @@ _LOW = np.uint64((1 << 32) - 1)
 def pack_x(parameters: Parameters, x: Array, blocks: slice) -> Array:
     """X (rows x length) in polynomials (groups, blocks, n)."""
     p, count = parameters, blocks.stop - blocks.start
-    part = _cut(x, p.groups * p.high, (blocks.start - 1) * p.deep, (blocks.stop - 1) * p.deep)
+    part = _part(x, p.groups * p.high, (blocks.start - 1) * p.deep, count * p.deep)
     packed = np.zeros((p.groups, count, p.high, p.wide, p.deep), np.uint64)
     packed[:, :, :, 0] = part.reshape(p.groups, p.high, count, p.deep).swapaxes(1, 2)
     return packed.reshape(p.groups, count, p.degree)
@@ -36,9 +36,9 @@ def pack_x(parameters: Parameters, x: Array, blocks: slice) -> Array:
 def pack_y(parameters: Parameters, y: Array, blocks: slice, answer: slice) -> Array:
     """The blocks of columns of Y (length x columns) that `answer` names, signed, in polynomials (answers, blocks, n)."""
     p, count, answers = parameters, blocks.stop - blocks.start, answer.stop - answer.start
-    start = (blocks.start - 1) * p.deep
-    columns = np.arange(answer.start * p.wide, answer.start * p.wide + p.outputs(answer))
-    part = _cut(_digits(p, y, columns), answers * p.wide, start, start + count * p.deep)
+    start, length = (blocks.start - 1) * p.deep, count * p.deep
+    there = _digits(p, y[max(start, 0) : start + length], answer)
+    part = _part(there.T, answers * p.wide, min(start, 0), length)
     entries = part.reshape(answers, p.wide, count, p.deep).swapaxes(1, 2)
     packed = np.zeros((answers, count, p.high * p.wide, p.deep), np.uint64)
     packed[:, :, : p.wide, 0] = entries[..., 0]
@@ -64,14 +64,21 @@ def join_digits(parameters: Parameters, results: Array) -> Array:
     return low + (high << _32)
 
 
-def _cut(x: Array, rows: int, start: int, stop: int) -> Array:
-    """x[:, start:stop], with zeros where there is nothing, as far as `rows`."""
-    part = np.zeros((rows, stop - start), np.uint64)
-    there = x[:, max(start, 0) : stop]
+def _part(x: Array, rows: int, start: int, length: int) -> Array:
+    """x[:, start : start + length], with zeros where there is nothing, as far as `rows`."""
+    part = np.zeros((rows, length), np.uint64)
+    there = x[:, max(start, 0) : start + length]
     part[: x.shape[0], max(-start, 0) :][:, : there.shape[1]] = there
     return part
 
 
-def _digits(parameters: Parameters, y: Array, columns: NDArrayInt) -> Array:
-    """Columns of the digits of Y side by side, transposed: in [-2^63, 2^63) or [-2^31, 2^31), two's complement."""
-    ...
+def _digits(parameters: Parameters, y: Array, answer: slice) -> Array:
+    """Columns of y, or of its two digits side by side, in [-2^63, 2^63) or [-2^31, 2^31): two's complement."""
+    start, stop = answer.start * parameters.wide, answer.start * parameters.wide + parameters.outputs(answer)
+    if parameters.digits == 1:
+        return y[:, start:stop]
+    columns = np.arange(start, stop)
+    y = y[:, columns % parameters.columns]
+    low = ((y & _LOW) ^ _SIGN) - _SIGN
+    high = (((y - low) >> _32) ^ _SIGN) - _SIGN
+    return np.where(columns < parameters.columns, low, high)

@@ -37,7 +37,7 @@ COINS = 21
 _DITHER = Fraction(1, 1 << 22)  # the finest step of random rounding, and so the most that it is biased
 _DECODING = Fraction(1, 1 << 16)  # what decoding in 64-bit arithmetic may be off, as a part of one half unit
 _KEPT_BYTES = 1 << 29
-_STREAMED_BYTES = 1 << 26
+_LEAST_BLOCKS = 5
 _LEAST_FLOODING = 32
 _MOST = 1 << 40
 
@@ -142,28 +142,15 @@ class Parameters:
         return self.groups * len(self.primes) * self.degree // 2
 
     @property
-    def held(self) -> bool:
-        """Whether Y's owner keeps all ciphertexts, and computes answer after answer; else all answers, growing."""
-        return self._answers_bytes > _STREAMED_BYTES and self._ciphertexts_bytes < self._answers_bytes
-
-    @property
     def kept_bytes(self) -> int:
-        """What Y's owner keeps of them."""
-        return self._ciphertexts_bytes if self.held else self._answers_bytes
-
-    @property
-    def _ciphertexts_bytes(self) -> int:
-        return 4 * (self.groups + 1) * self.depth * len(self.primes) * self.degree
-
-    @property
-    def _answers_bytes(self) -> int:
-        return 4 * (self.groups + 1) * self.spread * len(self.primes) * self.degree
+        """What Y's owner keeps while ciphertexts come: c1 whole, of c0 what the outputs' coefficients take."""
+        return 4 * len(self.primes) * self.spread * (self.degree + self.groups * self.high * self.wide)
 
     @property
     def segments(self) -> list[slice]:
         """The blocks of the length that travel together."""
-        step = max(1, CHUNK_WORDS // self.block_words)
-        return list(_slices(self.depth, step - (step - 1) % 4))
+        step = max(_LEAST_BLOCKS, CHUNK_WORDS // self.block_words)
+        return list(_slices(self.depth, step - (step - 1) % 4))  # 1 + 4 m: products are added four at a time
 
     @property
     def answers(self) -> list[slice]:

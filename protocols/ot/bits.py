@@ -1,8 +1,8 @@
 """Products of bits from oblivious transfer: with bits, shared by XOR; and with words, shared additively.
 
-M. Asharov, Y. Lindell, T. Schneider, M. Zohner, "More Efficient Oblivious Transfer", CCS 2013, section 5
-(correlated OTs for products of bits). Adversary: semi-honest, up to all parties but one. One OT a product, with a
-payload of one bit or of one word. Bits stand 64 to a word: bit i is bit i % 64 of word i // 64; those beyond the count
+M. Asharov, Y. Lindell, T. Schneider, M. Zohner, "More Efficient Oblivious Transfer", CCS 2013, for the
+correlated OTs. Adversary: semi-honest, up to all parties but one. One OT a product, with a payload of one bit or of one
+word. Bits stand 64 to a word: bit i is bit i % 64 of word i // 64; those beyond the count
 mean nothing.
 """
 

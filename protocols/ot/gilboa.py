@@ -1,7 +1,7 @@
 """Products of private words from oblivious transfer, and from these products of shared ones.
 
-N. Gilboa, "Two Party RSA Key Generation", CRYPTO '99, section 4.1; with correlated OTs of 64 - i bits for bit i as in
-D. Demmler, T. Schneider, M. Zohner, "ABY", NDSS 2015, section III-A. Adversary: semi-honest, up to all parties but one.
+N. Gilboa, "Two Party RSA Key Generation", CRYPTO '99; with correlated OTs of 64 - i bits for bit i as in D. Demmler,
+T. Schneider, M. Zohner, "ABY", NDSS 2015, section III-A. Adversary: semi-honest, up to all parties but one.
 Departures: a word times a whole row of words by the same 64 OTs; payloads of bits i and 64 - i share a word.
 
 For bit i of x the sender has pads r_i and s_i, the receiver r_i where the bit is 0 and s_i where it is 1. The sender
@@ -70,6 +70,8 @@ async def multiply(
 
     All parties of the mesh take part; one that holds neither (None) has zeros. As many rounds as pieces, and one more.
     """
+    if (x is None) == (mesh.me in x_holders) or (y is None) == (mesh.me in y_holders):
+        raise ValueError("each holder of an operand has its share of it, and nobody else has one")
     layout = Layout(product)
     collected = layout.empty()
     if layout.bits_of_x:

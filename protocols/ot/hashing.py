@@ -1,20 +1,19 @@
 """A tweakable correlation-robust hash: TMMO(x, i) = p(p(x) ^ i) ^ p(x), for p = AES-128 under a fixed public key.
 
 C. Guo, J. Katz, X. Wang, Y. Yu, "Efficient and Secure Multiparty Computation from Fixed-Key Block Ciphers", IEEE S&P
-2020, section 7.4, in the ideal-permutation model. The key is fresh for every session and direction, so that nobody can
+2020, section 7, in the ideal-permutation model. The key is fresh for every session and direction, so that nobody can
 compute ahead. A tweak is the index of an OT and the number of the output block: longer outputs cost one more call each.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from protocols.ot.aes import BLOCK_WORDS, Aes
 from protocols.ring import Array
 
 __all__ = ["Hash"]
 
-_BLOCK_WORDS = 2
 _MOST = 1 << 62
 
 _AT_ONCE = 1 << 13
@@ -25,8 +24,7 @@ class Hash:
     """The hash of one direction of one session, with the indices that are used up. `key`: 16 public bytes."""
 
     def __init__(self, key: bytes) -> None:
-        # one block after another under a fixed key is the permutation itself, not a mode of encryption
-        self._permutation = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
+        self._p = Aes(key)
         self._next = 0
 
     def claim(self, count: int) -> int:
@@ -47,16 +45,10 @@ class Hash:
         hashed = np.empty((len(offsets), len(blocks), width), np.uint64)
         for start in range(0, len(blocks), _AT_ONCE):
             part = blocks[start : start + _AT_ONCE]
-            x = np.empty((len(offsets), len(part), _BLOCK_WORDS), np.uint64)
+            x = np.empty((len(offsets), len(part), BLOCK_WORDS), np.uint64)
             kernels.add_offsets(part, offsets, x)
-            y = self._permute(x)
-            for column in range(0, width, _BLOCK_WORDS):
-                kernels.add_tweaks(y, first + start, column // _BLOCK_WORDS, x)
-                kernels.add_words(y, self._permute(x), start, column, hashed)
+            y = self._p.encrypt(x)
+            for column in range(0, width, BLOCK_WORDS):
+                kernels.add_tweaks(y, first + start, column // BLOCK_WORDS, x)
+                kernels.add_words(y, self._p.encrypt(x), start, column, hashed)
         return hashed
-
-    def _permute(self, blocks: Array) -> Array:
-        """All in one call. The cipher wants room for one block more than it fills."""
-        room = np.empty(blocks.size + _BLOCK_WORDS, np.uint64)
-        self._permutation.update_into(blocks.view(np.uint8).data, room.view(np.uint8).data)
-        return room[: blocks.size].reshape(blocks.shape)

@@ -57,10 +57,13 @@ async def ring_triple(
     return a, b, await gilboa.multiply(mesh, product, a, b, a_holders, b_holders)
 
 
-async def and_triples(mesh: Mesh, count: int, draw: Stream) -> tuple[Array, Array, Array]:
-    """a and b uniform and c = a & b, shared by XOR among all, 64 to a word; bits beyond the count mean nothing."""
-    a, b = draw.words(bits.packed_words(count)), draw.words(bits.packed_words(count))
-    return a, b, await bits.and_bits(mesh, a, b, count, mesh.parties, mesh.parties)
+async def and_triples(
+    mesh: Mesh, count: int, a_holders: Sequence[int], b_holders: Sequence[int], draw: Stream
+) -> tuple[Array | None, Array | None, Array]:
+    """`count` uniform bits a and b, each shared by XOR among its holders (None elsewhere), and c = a & b; packed."""
+    a = draw.words(bits.packed_words(count)) if mesh.me in a_holders else None
+    b = draw.words(bits.packed_words(count)) if mesh.me in b_holders else None
+    return a, b, await bits.and_bits(mesh, a, b, count, a_holders, b_holders)
 
 
 async def random_bits(mesh: Mesh, count: int, draw: Stream) -> RandomBits:

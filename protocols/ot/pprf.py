@@ -1,7 +1,7 @@
 """A tree of seeds of which one party has all leaves, the other all but one: the punctured PRF that extension needs.
 
-O. Goldreich, S. Goldwasser, S. Micali, "How to Construct Random Functions", J. ACM 1986; as all-but-one OT in L. Roy,
-"SoftSpokenOT", CRYPTO 2022, section 3.1. The hole's path is chosen by one base OT a level.
+O. Goldreich, S. Goldwasser, S. Micali, "How to Construct Random Functions", J. ACM 1986; used as in L. Roy,
+"SoftSpokenOT", CRYPTO 2022. The hole's path is chosen by one base OT a level.
 """
 
 from __future__ import annotations

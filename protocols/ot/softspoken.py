@@ -1,8 +1,8 @@
 """SoftSpokenOT: correlated OTs without end from 128 base OTs, at 128 / k bits each.
 
-L. Roy, "SoftSpokenOT: Quieter OT Extension from Small-Field Silent VOLE in the Minicrypt Model", CRYPTO 2022, sections
-3.1 (VOLE over a small field from punctured trees) and 5 (OTs from it), with the repetition code and without the
-consistency check: semi-honest. For k = 1 it is IKNP (CRYPTO 2003).
+L. Roy, "SoftSpokenOT: Quieter OT Extension from Small-Field Silent VOLE in the Minicrypt Model", CRYPTO 2022: the VOLE
+over a small field of section 3.1, with the repetition code. Adversary: semi-honest, so that there is no consistency
+check; an honest run tells neither side anything, under the assumption that AES is a pseudorandom function.
 
 For each of 128 / k trees the receiver of OTs knows 2^k leaves; stretched to r_x, they give u = sum r_x and rows
 v_b = sum x_b r_x, b < k. The sender, whose part D of the offset is the hole, gets v_b + D_b u from its leaves. With
@@ -15,9 +15,9 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from protocols.ot import base, pprf
+from protocols.ot.aes import BLOCK_WORDS, Aes
 from protocols.ot.correlated import Mesh, Pair, Received, Sent
 from protocols.ot.hashing import Hash
 from protocols.ot.messages import receive, send
@@ -31,7 +31,7 @@ FIELD_BITS = 4
 """k: bytes fall with it, time grows with 2^k / k. Measured: 4 is the fastest below 520 bytes a ring product."""
 
 _KAPPA = 128
-_TAG_WORDS = 2
+_SUMS_WORDS = 2 * _KAPPA * pprf.SEED // 8
 
 
 def correction_words(count: int, field_bits: int = FIELD_BITS) -> int:
@@ -40,27 +40,29 @@ def correction_words(count: int, field_bits: int = FIELD_BITS) -> int:
 
 
 class _Forest:
-    """The leaves of all trees, as AES keys; None is the hole, which stands first."""
+    """The leaves of all trees, as AES keys; None is the hole, which stands first: its place in the sums is zero."""
 
     def __init__(self, trees: Sequence[Sequence[bytes | None]]) -> None:
-        self._trees = [[None if leaf is None else AESGCM(leaf) for leaf in leaves] for leaves in trees]
+        self._trees = [[None if leaf is None else Aes(leaf) for leaf in leaves] for leaves in trees]
         self.field_bits = _KAPPA // len(trees)
 
     def rows(self, first: int, width: int) -> tuple[Array, Array]:
         """v, shape (128, width), and u, shape (trees, width), for the OTs from index `first` on.
 
-        A leaf is stretched by counter mode with that index as nonce: GCM's implementations are the fastest.
+        A leaf is stretched by encrypting (0, first), (1, first), …: no block twice, since no index comes twice.
         """
         from protocols.ot import kernels
 
         v, u = np.empty((_KAPPA, width), np.uint64), np.empty((len(self._trees), width), np.uint64)
-        leaves = np.zeros((1 << self.field_bits, width + _TAG_WORDS), np.uint64)
+        counters = np.full((-(-width // BLOCK_WORDS), BLOCK_WORDS), first, np.uint64)
+        counters[:, 0] = np.arange(len(counters))
+        blocks = counters.reshape(-1).view(np.uint8).data
+        leaves = np.zeros((1 << self.field_bits, counters.size + BLOCK_WORDS), np.uint64)
         streams = [leaf.view(np.uint8).data for leaf in leaves]
-        zeros, nonce = memoryview(bytes(8 * width)), first.to_bytes(12, "big")
         for tree, ciphers in enumerate(self._trees):
             for cipher, stream in zip(ciphers, streams, strict=True):
                 if cipher is not None:
-                    cipher.encrypt_into(nonce, zeros, None, stream)
+                    cipher.encrypt_into(blocks, stream)
             kernels.fold(leaves, v[tree * self.field_bits : (tree + 1) * self.field_bits], u[tree])
         return v, u
 
@@ -106,57 +108,59 @@ class SoftSpokenReceiver:
 
 
 async def connect(me: int, parties: Sequence[int], session: bytes, field_bits: int = FIELD_BITS) -> Mesh:
-    """OTs with each other party, both ways, from fresh base OTs: three rounds. `field_bits`: k, which is 1, 2, 4 or 8.
+    """OTs with each other party, both ways, from fresh base OTs: three rounds. `field_bits`: k, which is 2, 4 or 8.
 
-    `session` names this session and is never used for another one. Raises InvalidMessage.
+    `session`: at least 16 bytes that name this session and no other one. Raises InvalidMessage.
     """
+    from protocols.ot import kernels  # noqa: F401 - loaded now, and not in the middle of a round
+
+    if field_bits not in (2, 4, 8):
+        raise ValueError(f"softspoken.connect: field_bits is 2, 4 or 8, not {field_bits}")
     peers = [peer for peer in parties if peer != me]
-    ends = [end for peer in peers for end in sorted(((me, peer), (peer, me)))]
-    made = await gather(*(_end(me, end, session, field_bits) for end in ends))
+    ends = sorted(end for peer in peers for end in ((me, peer), (peer, me)))
+    contexts = [derive(session, "OT", sender, receiver, field_bits) for sender, receiver in ends]
+    made = await gather(
+        *(
+            _sender(receiver, context, field_bits) if sender == me else _receiver(sender, context, field_bits)
+            for (sender, receiver), context in zip(ends, contexts, strict=True)
+        )
+    )
     senders = {end.peer: end for end in made if isinstance(end, SoftSpokenSender)}
     receivers = {end.peer: end for end in made if isinstance(end, SoftSpokenReceiver)}
     return Mesh(me, {peer: Pair(senders[peer], receivers[peer]) for peer in peers})
 
 
-async def _end(me: int, end: tuple[int, int], session: bytes, field_bits: int) -> SoftSpokenSender | SoftSpokenReceiver:
-    sender, receiver = end
-    context = derive(session.ljust(16, b"\0"), "OT", session, sender, receiver, field_bits)
-    if me == sender:
-        return await _sender(receiver, context, field_bits)
-    return await _receiver(sender, context, field_bits)
-
-
-async def _sender(peer: int, context: bytes, field_bits: int) -> SoftSpokenSender:
-    """The offset's bits are the holes: one base OT a bit, for the other side of the tree."""
-    secret = os.urandom(_KAPPA // 8)
-    bits = np.unpackbits(np.frombuffer(secret, np.uint8), bitorder="little").reshape(-1, field_bits)
-    keys, transcript = await base.choose(peer, [1 - int(bit) for bit in bits[:, ::-1].reshape(-1)], context)
-    masked = (await receive(peer, 2 * _KAPPA * pprf.SEED // 8)).tobytes()
+async def _sender(peer: int, context: bytes, field_bits: int) -> SoftSpokenSender | SoftSpokenReceiver:
+    """Draws a hole for each tree; at each level gets the sum of the side that the path to the hole does not take."""
+    holes = [byte & (1 << field_bits) - 1 for byte in os.urandom(_KAPPA // field_bits)]
+    sides = [1 - (hole >> height & 1) for hole in holes for height in reversed(range(field_bits))]
+    keys, transcript = await base.choose(peer, sides, context)
+    masked = (await receive(peer, _SUMS_WORDS)).tobytes()
+    sums = []
+    for place, (side, key) in enumerate(zip(sides, keys, strict=True)):
+        at = (2 * place + side) * pprf.SEED
+        sums.append(pprf.xor((masked[at : at + pprf.SEED], key[: pprf.SEED])))
     trees = []
-    for number, row in enumerate(bits):
-        hole = sum(int(bit) << place for place, bit in enumerate(row))
-        sums = []
-        for level in range(field_bits):
-            place = number * field_bits + level
-            side = hole >> (field_bits - 1 - level) & 1 ^ 1
-            at = (2 * place + side) * pprf.SEED
-            sums.append(pprf.xor((masked[at : at + pprf.SEED], keys[place][: pprf.SEED])))
-        leaves = pprf.regrow(hole, sums)
-        trees.append([leaves[x ^ hole] for x in range(len(leaves))])
-    return SoftSpokenSender(peer, trees, np.frombuffer(secret, np.uint64), _hash(transcript))
+    for number, hole in enumerate(holes):
+        leaves = pprf.regrow(hole, sums[number * field_bits : (number + 1) * field_bits])
+        trees.append([leaves[hole ^ x] for x in range(len(leaves))])
+    offset = sum(hole << number * field_bits for number, hole in enumerate(holes))
+    words = np.frombuffer(offset.to_bytes(_KAPPA // 8, "little"), np.uint64)
+    return SoftSpokenSender(peer, trees, words, _hash(transcript))
 
 
-async def _receiver(peer: int, context: bytes, field_bits: int) -> SoftSpokenReceiver:
+async def _receiver(peer: int, context: bytes, field_bits: int) -> SoftSpokenSender | SoftSpokenReceiver:
+    """Grows the trees and tells the sums of both sides of every level, each masked with one key of a base OT."""
     keys, transcript = await base.offer(peer, _KAPPA, context)
-    trees, masked = [], []
-    for number in range(_KAPPA // field_bits):
-        leaves, sums = pprf.grow(os.urandom(pprf.SEED), field_bits)
-        trees.append(leaves)
-        for level, sides in enumerate(sums):
-            pads = keys[number * field_bits + level]
-            masked += [pprf.xor((side, pad[: pprf.SEED])) for side, pad in zip(sides, pads, strict=True)]
+    grown = [pprf.grow(os.urandom(pprf.SEED), field_bits) for _ in range(_KAPPA // field_bits)]
+    levels = [sides for _, sums in grown for sides in sums]
+    masked = [
+        pprf.xor((total, key[: pprf.SEED]))
+        for sides, pair in zip(levels, keys, strict=True)
+        for total, key in zip(sides, pair, strict=True)
+    ]
     await send(peer, np.frombuffer(b"".join(masked), np.uint64))
-    return SoftSpokenReceiver(peer, trees, _hash(transcript))
+    return SoftSpokenReceiver(peer, [leaves for leaves, _ in grown], _hash(transcript))
 
 
 def _transposed(rows: Array) -> Array:

@@ -79,7 +79,7 @@ CONSTANT = {"shape": [1], "kind": "integer", "data": bytes(8), "scale": 0}
 
 
 SHARE = ("share", [0], {})
-REVEAL = {"name": "r", "to": ["analyst"]}
+REVEAL = {"name": "r", "to": ["analyst"], "unit": b""}
 INVALID = {
     "reveals nothing": [X, SHARE],
     "reveals a private value": [X, ("reveal", [0], REVEAL)],

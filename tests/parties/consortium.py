@@ -123,6 +123,8 @@ class Running:
                 write_csv(self.data(party) / f"{name}.csv", table)
         self.agree()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.programs: dict[str, list[str]] = {}
+        """What to start instead of `beaver`, by member."""
         self._logs: dict[str, Path] = {}
 
     def __enter__(self) -> Running:
@@ -205,7 +207,10 @@ class Running:
         with self._logs[member].open("wb") as log:
             role = "dealer" if member == "dealer" else "node"
             self.processes[member] = subprocess.Popen(
-                [*BEAVER, role, str(self.folder / member / "party.toml")], stdout=log, stderr=log, **options
+                [*self.programs.get(member, BEAVER), role, str(self.folder / member / "party.toml")],
+                stdout=log,
+                stderr=log,
+                **options,
             )
         return self.processes[member]
 

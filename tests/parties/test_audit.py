@@ -177,6 +177,7 @@ EDITS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "the first": (lambda x: x[1:], "entry 2 stands where entry 1 is due"),
     "repeated": (lambda x: [*x[:5], x[4], *x[5:]], "entry 5 stands where entry 6 is due"),
     "swapped": (lambda x: [*x[:4], x[5], x[4], *x[6:]], "entry 6 stands where entry 5 is due"),
+    "spliced": (lambda x: [*x[:5], *resigned(x, 2)[5:]], "entry 6 does not follow from the entry before"),
     "an empty line": (lambda x: [*x[:4], b"\n", *x[4:]], "entry 5 is not written as an entry"),
     "signed by another": (lambda x: resigned(x, 4, SOUTH), "is not signed with the key of north"),
     "everything": (lambda x: [], "it has no entry"),
@@ -307,18 +308,25 @@ def test_a_clock_set_back_is_noted(path: Path) -> None:
 
 def test_many_threads_and_processes_make_one_chain(path: Path) -> None:
     audit = opened(path)
-    processes = [run("for i in range(25): audit.record('thing', i=i)", path) for _ in range(2)]
-    threads = [threading.Thread(target=lambda: [audit.record("thing") for _ in range(25)]) for _ in range(4)]
+    processes = [run("for i in range(200): audit.record('thing', i=i)", path) for _ in range(2)]
+    made = [0, 0]
+
+    def append(thread: int) -> None:
+        while any(process.poll() is None for process in processes):
+            audit.record("thing", thread=thread)
+            made[thread] += 1
+
+    threads = [threading.Thread(target=append, args=(thread,)) for thread in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [process.wait(30) for process in processes] == [0, 0]
-    assert audit.record("thing").sequence == 1 + 50 + 100 + 1
+    assert [process.wait() for process in processes] == [0, 0]
+    assert audit.record("thing").sequence == 1 + 400 + sum(made) + 1
     audit.close()
     reading = read(path, CONSORTIUM)
     assert reading.findings == []
-    assert len(reading.hashes or []) == 152
+    assert len(reading.hashes or []) == 402 + sum(made)
 
 
 def test_what_was_recorded_outlives_kill_9(path: Path) -> None:

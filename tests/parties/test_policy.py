@@ -107,7 +107,7 @@ def test_what_cannot_be_judged_is_refused(
         raise error(party)
 
     monkeypatch.setattr(policy, "cohorts", fails)
-    with refused("PLAN_REFUSED", "north: what it discloses cannot be judged", error.__name__, "south: what"):
+    with refused("PLAN_REFUSED", f"north: this cannot be judged ({error.__name__}) (min_rows)", "south: this"):
         running.run(total)
 
 

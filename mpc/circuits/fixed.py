@@ -1,0 +1,117 @@
+"""Fixed-point numbers under sharing: words with fractional bits and a bound, so that nothing overflows unseen.
+
+Every operation says how far its result may be off, in units of its last bit. A circuit chooses the bits so that all of
+it together stays below what its function promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+from mpc.circuits.builder import Ring
+from mpc.circuits.wide import rounded_product
+from mpc.types import RING_BITS
+from protocols import ring
+from protocols.products import Product
+from protocols.ring import Array
+
+__all__ = ["MOST", "Fixed", "combined", "nearest"]
+
+MOST = 1 << 62
+"""What is truncated stays below this."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A shared array of numbers `words` / 2^scale; no word exceeds `bound` in absolute value."""
+
+    words: Ring
+    scale: int
+    bound: int
+
+    def __post_init__(self) -> None:
+        if self.bound >= 2 * MOST:
+            raise OverflowError("a circuit's numbers could overflow the ring")
+
+    def finer(self, scale: int) -> Fixed:
+        """The same numbers with at least so many fractional bits."""
+        factor = 1 << max(scale - self.scale, 0)
+        return Fixed(self.words * factor, scale, self.bound * factor) if factor > 1 else self
+
+    def at(self, scale: int) -> Fixed:
+        """With so many fractional bits: exact, or one round and off by one unit."""
+        drop = self.scale - scale
+        if drop <= 0:
+            return self.finer(scale)
+        return Fixed(self.words.truncate(drop), scale, (self.bound >> drop) + 1)
+
+    def __add__(self, other: Fixed) -> Fixed:
+        scale = max(self.scale, other.scale)
+        x, y = self.finer(scale), other.finer(scale)
+        return Fixed(x.words + y.words, scale, x.bound + y.bound)
+
+    def __mul__(self, other: Fixed) -> Fixed:
+        """The product with all its fractional bits: one round."""
+        return Fixed(self.words * other.words, self.scale + other.scale, self.bound * other.bound)
+
+    def times(self, other: Fixed, scale: int) -> Fixed:
+        """The product with so many fractional bits: off by one unit, or four where the ring cannot hold it exactly."""
+        if self.bound * other.bound < MOST:
+            return (self * other).at(scale)
+        x, y = self.words, other.words
+        shift = self.scale + other.scale - scale
+        product = Product("multiply", x.shape, y.shape)
+        words = rounded_product(product, x, y, _bits(self.bound), _bits(other.bound), shift)
+        return Fixed(words, scale, nearest(Fraction(self.bound * other.bound) / Fraction(2) ** shift) + 4)
+
+
+def combined(terms: Sequence[tuple[Fraction, Fixed]], constant: Fraction, scale: int) -> Fixed:
+    """A sum of public multiples and a public number, with so many fractional bits: local or one round.
+
+    The multipliers are cut into digits until the rest is less than half a unit; each digit's sum is truncated once. So
+    it is off by one unit for each digit, of which there is one for operands of up to 30 bits, and by half a unit.
+    """
+    values = [x for _, x in terms]
+    bounds = [*(x.bound for x in values), 1]
+    rest = [factor * Fraction(1 << scale, 1 << x.scale) for factor, x in terms] + [constant * (1 << scale)]
+    bound = -(-sum(abs(factor) * most for factor, most in zip(rest, bounds, strict=True)) // 1) + 1
+    total: Ring | None = None
+    while (reach := sum(abs(factor) * most for factor, most in zip(rest, bounds, strict=True))) > Fraction(1, 2) or total is None:
+        whole = all(factor.denominator == 1 for factor in rest)
+        bits = 0 if whole else ((MOST - sum(bounds)) // -(-reach // 1)).bit_length() - 1
+        digits = [nearest(factor * (1 << bits)) for factor in rest]
+        part = _weighted(values, digits).truncate(bits)
+        total = part if total is None else total + part
+        rest = [factor - Fraction(digit, 1 << bits) for factor, digit in zip(rest, digits, strict=True)]
+        bound += 1
+    return Fixed(total, scale, bound)
+
+
+def nearest(number: Fraction) -> int:
+    """The nearest whole number."""
+    return (2 * number.numerator + number.denominator) // (2 * number.denominator)
+
+
+def _weighted(values: Sequence[Fixed], factors: Sequence[int]) -> Ring:
+    """Locally, the sum of whole multiples and of the last number."""
+    first, *others = (x.words for x in values)
+    shape = np.broadcast_shapes(*(x.words.shape for x in values))
+    return first.local(partial(_sum, [factor % (1 << RING_BITS) for factor in factors]), shape, *others)
+
+
+def _sum(factors: Sequence[int], index: int, *shares: Array) -> Array:
+    *multipliers, constant = (np.uint64(factor) for factor in factors)
+    total = ring.multiply(shares[0], multipliers[0])
+    for share, factor in zip(shares[1:], multipliers[1:], strict=True):
+        total = ring.add(total, ring.multiply(share, factor))
+    return ring.add(total, constant, out=total) if index == 0 else total
+
+
+def _bits(bound: int) -> int:
+    """Of a signed integer that holds both ends."""
+    return bound.bit_length() + 1

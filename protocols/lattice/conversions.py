@@ -1,0 +1,151 @@
+"""Compiled conversions between words, integers and residues modulo several primes. Importing this compiles."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from protocols.kernels import compiled, inner
+from protocols.lattice.modular import LOW, Residues, Words, add, reduced, subtract, times
+
+__all__ = ["candidates", "decode", "encode", "residues", "switch"]
+
+_VECTOR = types.Array(types.uint32, 1, "C", readonly=True)
+_TABLE = types.Array(types.uint32, 2, "C", readonly=True)
+_TABLES = types.Array(types.uint32, 3, "C", readonly=True)
+_WORDS = types.Array(types.uint64, 2, "C", readonly=True)
+_LIMBS = types.Array(types.uint64, 3, "C", readonly=True)
+
+_u32, _u64 = np.uint32, np.uint64
+_32 = _u64(32)
+_31_BITS = _u32((1 << 31) - 1)
+_COIN_BITS, _COINS = _u64(21), _u64((1 << 21) - 1)
+_DITHER_BITS, _DITHER = _u64(22), _u64((1 << 22) - 1)
+_CHUNK = 512
+
+
+@inner
+def _ones(x: int) -> int:
+    """How many of 64 bits are set, in the form that compilers know."""
+    x = x - ((x >> _u64(1)) & _u64(0x5555555555555555))
+    x = (x & _u64(0x3333333333333333)) + ((x >> _u64(2)) & _u64(0x3333333333333333))
+    x = (x + (x >> _u64(4))) & _u64(0x0F0F0F0F0F0F0F0F)
+    return (x * _u64(0x0101010101010101)) >> _u64(56)
+
+
+@inner
+def _small(x: Words, random: Words, q: int, out: Residues) -> None:
+    for j in range(x.size):
+        r = random[j]
+        carry = ((x[j] * q >> (_u64(64) - _DITHER_BITS)) + (r & _DITHER)) >> _DITHER_BITS
+        out[j] = _u32(carry + _ones((r >> _DITHER_BITS) & _COINS) - _ones(r >> (_DITHER_BITS + _COIN_BITS)))
+
+
+@inner
+def _encode(x: Words, small: Residues, q: int, p: int, inverse: int, out: Residues) -> None:
+    for j in range(x.size):
+        w = x[j] * q
+        t = _u32(p - reduced(w >> _32, w & LOW, p, inverse) + small[j])
+        t = min(t, _u32(t + p))
+        out[j] = min(t, _u32(t - p))
+
+
+@compiled(_WORDS, _WORDS, types.uint64, _VECTOR, _VECTOR, types.uint32[:, :, ::1])
+def encode(x: Words, random: Words, q: int, primes: Residues, inverses: Residues, out: Residues) -> None:
+    """Set out (polynomials, primes, n) to floor(q x / 2^64) + carry + error, for `q` the modulus mod 2^64.
+
+    From each random word: 22 bits whose sum with the next 22 bits of q x carries, which rounds at random; and the
+    difference of two times 21 coins, the error. As q is 0 modulo each prime, floor(q x / 2^64) = -(q x mod 2^64) / 2^64.
+    """
+    small = np.empty(x.shape[1], np.uint32)
+    for k in range(x.shape[0]):
+        _small(x[k], random[k], q, small)
+        for i in range(primes.size):
+            _encode(x[k], small, q, primes[i], inverses[i], out[k, i])
+
+
+@inner
+def _add_limb(x: Words, constants: Residues, p: int, out: Residues) -> None:
+    low, low_quotient, high, high_quotient, negative = constants
+    for j in range(x.size):
+        s = add(out[j], times(_u32(x[j]), low, low_quotient, p), p)
+        s = add(s, times(_u32(x[j] >> _32), high, high_quotient, p), p)
+        out[j] = subtract(s, _u32(x[j] >> _u64(63)) * negative, p)
+
+
+@compiled(_LIMBS, _TABLES, _VECTOR, types.uint32[:, :, ::1])
+def residues(x: Words, constants: Residues, primes: Residues, out: Residues) -> None:
+    """Set out (polynomials, primes, n) to the residues of integers, times a constant.
+
+    x (limbs, polynomials, n): two's complement, lowest limb first. `constants` (primes, limbs, 5), for each limb: the
+    constant times its place, and that times 2^32, each with its quotient; and what the sign takes off in the last.
+    """
+    for k in range(x.shape[1]):
+        for i in range(primes.size):
+            out[k, i, :] = 0
+            for limb in range(x.shape[0]):
+                _add_limb(x[limb, k], constants[i, limb], primes[i], out[k, i])
+
+
+@inner
+def _count_beyond(x: Residues, p: int) -> int:
+    """Keep 31 bits of each; how many are no residues."""
+    count = 0
+    for j in range(x.size):
+        x[j] &= _31_BITS
+        count += x[j] >= p
+    return count
+
+
+@compiled(types.uint32[:, :, ::1], _VECTOR, types.int64[::1])
+def candidates(x: Residues, primes: Residues, rejected: NDArray[np.int64]) -> None:
+    """Make 32-bit words (polynomials, primes, n) 31-bit ones; list where they are no residues, behind their number."""
+    polynomials, count, n = x.shape
+    chunk = min(_CHUNK, n)
+    found = 0
+    for k in range(polynomials):
+        for i in range(count):
+            for start in range(0, n, chunk):
+                here = x[k, i, start : start + chunk]
+                if _count_beyond(here, primes[i]):
+                    for j in range(chunk):
+                        if here[j] >= primes[i]:
+                            found += 1
+                            rejected[found] = (k * count + i) * n + start + j
+    rejected[0] = found
+
+
+@inner
+def _drop(x: Residues, last: Residues, factor: int, quotient: int, p: int) -> None:
+    for j in range(x.size):
+        x[j] = times(subtract(x[j], last[j], p), factor, quotient, p)
+
+
+@compiled(types.uint32[:, :, ::1], _TABLES, _VECTOR, types.int64)
+def switch(x: Residues, constants: Residues, primes: Residues, keep: int) -> None:
+    """Divide x (polynomials, primes, n) by all but the first `keep` primes, rounding down by each; in place.
+
+    constants[l, i] is 1 / p_l modulo p_i and its quotient. Primes descend, so what is modulo p_l is in range for p_i.
+    """
+    for k in range(x.shape[0]):
+        for l in range(x.shape[1] - 1, keep - 1, -1):
+            for i in range(l):
+                _drop(x[k, i], x[k, l], constants[l, i, 0], constants[l, i, 1], primes[i])
+
+
+@compiled(_TABLE, _VECTOR, _TABLE, _WORDS, types.uint64[::1])
+def decode(x: Residues, primes: Residues, inverses: Residues, fractions: Words, out: Words) -> None:
+    """Set out to the nearest whole number to 2^64 x / q, modulo 2^64; x (primes, n) holds residues modulo q.
+
+    By the Chinese remainder theorem x / q is the sum of v_i / p_i, up to whole numbers, for v_i = x_i / (q / p_i) mod p_i.
+    `inverses`: these factors and quotients. `fractions`: floor(2^128 / p_i) as 64 bits and twice 32.
+    """
+    for j in range(out.size):
+        whole = fraction = _u64(0)
+        for i in range(primes.size):
+            v = _u64(times(x[i, j], inverses[i, 0], inverses[i, 1], primes[i]))
+            part = v * fractions[i, 1] + ((v * fractions[i, 2]) >> _32)
+            whole += v * fractions[i, 0] + (part >> _32)
+            fraction += part & LOW
+        out[j] = whole + ((fraction + _u64(1 << 31)) >> _32)

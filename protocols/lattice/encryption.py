@@ -1,0 +1,178 @@
+"""What the two parties of a product do to ciphertexts: BFV's encryption with plaintext modulus 2^64, symmetric and seeded.
+
+J. Fan and F. Vercauteren, ePrint 2012/144, with the scaling q x / 2^64 of A. Kim, Y. Polyakov, V. Zucca, ASIACRYPT 2021;
+many secrets share one uniform half, as in C. Peikert, V. Vaikuntanathan, B. Waters, CRYPTO 2008. Adversary: semi-honest.
+Bounds and proofs: docs/lattice.md, whose names stand here: (b, a) a ciphertext, s a secret, u and f what hides Y.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from protocols.correlations import Label
+from protocols.lattice.ntt import Residues, Ring, ring
+from protocols.lattice.packing import pack_y, unpack
+from protocols.lattice.parameters import KEPT, Parameters
+from protocols.prg import Stream, derive
+from protocols.ring import Array
+
+__all__ = ["HEADER_WORDS", "Answerer", "CiphertextError", "Encryptor"]
+
+HEADER_WORDS = 8
+"""What goes before the first ciphertexts: the seed of the uniform halves, and a tag that binds it to its label."""
+
+_WORD = 1 << 64
+
+
+class CiphertextError(ValueError):
+    """What a peer sent cannot be what the protocol says. `reason`: another key, too many or few words, no residue."""
+
+    def __init__(self, reason: Literal["key", "length", "residue"], message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Encryptor:
+    """X's owner: a fresh secret for every block of rows, never used for a second product.
+
+    `label` names the session, the product and the direction: the same at both ends, used once.
+    """
+
+    def __init__(self, parameters: Parameters, label: Label, randomness: Stream) -> None:
+        p = parameters
+        self._parameters = p
+        self._randomness = randomness
+        self._ring, self._small = ring(p.degree, p.primes), ring(p.degree, p.primes[:KEPT])
+        seed = randomness.words(4)
+        self.header = np.concatenate([seed, _tag(seed, p, label)])
+        self._uniform = _uniform(seed, p, label)
+        secrets = _ternary(randomness, p.groups, p.degree)
+        self._negated = self._ring.forward(self._ring.residues(np.negative(secrets)[None], scale=_WORD))[:, None]
+        small = self._small.residues(secrets[None], scale=_unscaled(self._small))
+        self._secrets = self._small.forward(small)[:, None]
+
+    def encrypt(self, x: Array) -> Array:
+        """The words b = encoded x + e - a s of polynomials (groups, blocks, n), for the next blocks."""
+        groups, blocks, n = x.shape
+        a = self._ring.uniform(self._uniform, blocks)
+        message = self._ring.encode(x.reshape(-1, n), self._randomness.words((groups * blocks, n)))
+        b = self._ring.forward(message).reshape(groups, blocks, -1, n)
+        self._ring.accumulate(self._negated, a[:, None], b)
+        return b.reshape(-1).view(np.uint64)
+
+    def decrypt(self, words: Array, answers: slice) -> Array:
+        """This party's share (rows, columns, digits apart) of some blocks of columns. Raises CiphertextError."""
+        p, small = self._parameters, self._small
+        count = answers.stop - answers.start
+        outputs = p.rows * p.outputs(answers)
+        halves = _residues(words, p.answer_words(answers))[: KEPT * (count * p.degree + outputs)]
+        c1 = halves[: -KEPT * outputs].reshape(count, KEPT, p.degree).copy()
+        c0 = halves[-KEPT * outputs :].reshape(1, KEPT, outputs)
+        if not (small.contains(c1) and small.contains(c0)):
+            raise CiphertextError("residue", "an answer holds numbers that are no residues of its primes")
+        products = np.zeros((p.groups, count, KEPT, p.high * p.wide), np.uint32)
+        small.accumulate(self._secrets, small.forward(c1)[:, None], products)
+        phase = small.add(_results(small, products, p, answers), c0)
+        return small.decode(phase[0]).reshape(p.rows, -1)
+
+
+class Answerer:
+    """Y's owner (y: length x columns): checks what comes, multiplies and adds, and makes the answers.
+
+    Raises CiphertextError when the header is another product's or another session's.
+    """
+
+    def __init__(self, parameters: Parameters, label: Label, header: Array, y: Array, randomness: Stream) -> None:
+        p = parameters
+        if header.size != HEADER_WORDS or not np.array_equal(header[4:], _tag(header[:4], p, label)):
+            raise CiphertextError("key", "the key is of another session or product, or for other parameters")
+        self._parameters = p
+        self._y = y
+        self._randomness = randomness
+        self._uniform = _uniform(header[:4], p, label)
+        self._ring = ring(p.degree, p.primes)
+        self._sums = [
+            (self._zeros(p.groups, part, p.high * p.wide), self._zeros(1, part, p.degree)) for part in p.answers
+        ]
+
+    def receive(self, words: Array, blocks: slice) -> None:
+        """Take the next blocks' ciphertexts: keep them, or multiply and add at once. Raises CiphertextError."""
+        p, modulo, count = self._parameters, self._ring, blocks.stop - blocks.start
+        b = _residues(words, count * p.block_words).reshape(p.groups, count, -1, p.degree)
+        if not modulo.contains(b):
+            raise CiphertextError("residue", "ciphertexts hold numbers that are no residues of their primes")
+        a = modulo.uniform(self._uniform, count)[None]
+        for answers, (c0, c1) in zip(p.answers, self._sums, strict=True):
+            y = pack_y(p, self._y, blocks, answers)
+            if blocks.start == 0:
+                y[:, 0] = _ternary(self._randomness, y.shape[0], p.degree)
+            scaled = modulo.residues(y.reshape(1, -1, p.degree), scale=_unscaled(modulo))
+            transformed = modulo.forward(scaled).reshape(*y.shape[:2], -1, p.degree)
+            modulo.accumulate(b, transformed, c0)
+            modulo.accumulate(a, transformed, c1)
+
+    def answer(self, number: int) -> tuple[Array, Array]:
+        """The words that X's owner gets, and this party's share (rows, columns, digits apart), of one of the answers."""
+        p, modulo = self._parameters, self._ring
+        answers, (sums, c1) = p.answers[number], self._sums[number]
+        share = self._randomness.words((1, p.rows * p.outputs(answers)))
+        # a fresh encryption of -share, its half b under the flooding; its half a is block 0's times u, and an error
+        c1 = modulo.add(modulo.inverse(c1[0]), self._encode(np.zeros((c1.shape[1], p.degree), np.uint64)))
+        c0 = modulo.add(_results(modulo, sums, p, answers), self._encode(np.negative(share)))
+        c0 = modulo.add(c0, modulo.residues(_flooding(self._randomness, p.flooding, share.size)))
+        halves = np.concatenate([modulo.switch(c, KEPT).reshape(-1) for c in (c1, c0)])
+        words = np.zeros(2 * p.answer_words(answers), np.uint32)
+        words[: halves.size] = halves
+        return words.view(np.uint64), share.reshape(p.rows, -1)
+
+    def _zeros(self, groups: int, answers: slice, length: int) -> Residues:
+        shape = (groups, answers.stop - answers.start, len(self._parameters.primes), length)
+        return np.zeros(shape, np.uint32)
+
+    def _encode(self, x: Array) -> Residues:
+        return self._ring.encode(x, self._randomness.words(x.shape))
+
+
+def _unscaled(modulo: Ring) -> int:
+    """What a factor is multiplied by, so that accumulating, which divides by 2^64, and inverting, times n, undo it."""
+    return _WORD * pow(modulo.degree, -1, modulo.modulus) % modulo.modulus
+
+
+def _results(modulo: Ring, sums: Residues, parameters: Parameters, answers: slice) -> Residues:
+    """The outputs' coefficients (1, primes, outputs) of sums (groups, answers, primes, high wide)."""
+    coefficients = modulo.inverse(sums.reshape(-1, *sums.shape[2:]))
+    return unpack(parameters, coefficients.reshape(sums.shape), answers)
+
+
+def _residues(words: Array, expected: int) -> Residues:
+    if words.dtype != np.uint64 or words.shape != (expected,):
+        raise CiphertextError("length", f"{words.size} words came where {expected} are due")
+    return np.require(words, requirements="AC").view(np.uint32)
+
+
+def _ternary(randomness: Stream, polynomials: int, n: int) -> Array:
+    """Coefficients -1, 0 and 1, each a 64-bit word modulo 3: uniform but for 2^-63; two's complement."""
+    return randomness.words((polynomials, n)) % np.uint64(3) - np.uint64(1)
+
+
+def _flooding(randomness: Stream, bits: int, count: int) -> Array:
+    """Uniform integers in [-2^bits, 2^bits), in limbs (limbs, 1, count), two's complement."""
+    limbs = bits // 64 + 1
+    words = randomness.words((limbs, 1, count))
+    words[-1] = (words[-1].view(np.int64) >> (64 * limbs - bits - 1)).view(np.uint64)
+    return words
+
+
+def _uniform(seed: Array, parameters: Parameters, label: Label) -> Stream:
+    return Stream(derive(seed.tobytes(), "lattice uniform", *_statement(parameters), *label))
+
+
+def _tag(seed: Array, parameters: Parameters, label: Label) -> Array:
+    return np.frombuffer(derive(seed.tobytes(), "lattice key", *_statement(parameters), *label), np.uint64)
+
+
+def _statement(p: Parameters) -> tuple[int, ...]:
+    """What both parties have to mean by the same ciphertexts."""
+    return (p.rows, p.length, p.columns, p.high, p.deep, p.wide, p.digits, p.degree, *p.primes)

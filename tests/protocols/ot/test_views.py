@@ -1,0 +1,192 @@
+"""What each party sees while material is made is uniform, whatever the inputs are; planted leaks are seen by the test.
+
+A view is every message that a party got, its own shares, and its own pads where it has but one of two. The same inputs
+are used again and again, so that a mask used twice shows in a difference.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols.ot import bits, gilboa, material, softspoken
+from protocols.ot.correlated import Received, Sent
+from protocols.ot.hashing import Hash
+from protocols.ot.softspoken import SoftSpokenReceiver, SoftSpokenSender, connect
+from protocols.prg import Stream
+from protocols.products import Product
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lockstep import together
+
+SAMPLES = 1024
+PRODUCT = Product("multiply", (SAMPLES,), (SAMPLES,))
+BITS = 64 * SAMPLES
+INPUTS = [(0, 0), (2**64 - 1, 1), (3, 2**63)]
+
+
+async def everything(mesh, inputs) -> list[np.ndarray]:
+    """Products of the parties' constants, twice each: words, bits, bits with words; then random material."""
+    mine = np.full(SAMPLES, inputs[mesh.me], np.uint64)
+    wide = np.full(BITS, inputs[mesh.me], np.uint64)
+    draw = Stream(os.urandom(32))
+    shares = []
+    for _ in range(2):
+        x, y = (mine, None) if mesh.me == 0 else (None, mine)
+        shares.append(await gilboa.multiply(mesh, PRODUCT, x, y, (0,), (1,)))
+        cross = await gilboa.multiply(mesh, PRODUCT, mine, mine, (0, 1), (0, 1))
+        shares.append(cross - mine * mine)
+        shares.append(await bits.and_bits(mesh, x, y, BITS, (0,), (1,)))
+        shares.append(await bits.scale_words(mesh, x, None if y is None else wide, BITS, 0, (1,)))
+        a, b, c = await material.and_triples(mesh, BITS, (0, 1), (0, 1), draw)
+        shares += [a, b, c]
+        shares.append((await material.random_bits(mesh, BITS, draw)).packed)
+        tuples = await material.truncations(mesh, SAMPLES, 16, draw)
+        shares += [tuples.r, tuples.shifted, tuples.highest]
+    return shares
+
+
+def views(inputs) -> list[list[np.ndarray]]:
+    """All that each party saw, in samples of equal length."""
+    session = os.urandom(32)
+    meshes, _ = together(*(partial(connect, me, (0, 1), session) for me in range(2)))
+    results, log = together(*(partial(everything, mesh, inputs) for mesh in meshes))
+    seen = []
+    for me, shares in enumerate(results):
+        received = [message for _, receiver, message in log if receiver == me]
+        seen.append([part[: SAMPLES * 8] for words in (*shares, *received) for part in samples(words)])
+    return seen
+
+
+def samples(words: np.ndarray) -> list[np.ndarray]:
+    return [words[start : start + SAMPLES] for start in range(0, words.size - SAMPLES + 1, SAMPLES)][:40]
+
+
+def assert_uniform(sample: np.ndarray) -> None:
+    """Chi-square over all bytes: 255 degrees of freedom; chance exceeds this once in 10^11."""
+    counts = np.bincount(np.ascontiguousarray(sample).view(np.uint8), minlength=256)
+    expected = sample.size * 8 / 256
+    assert ((counts - expected) ** 2 / expected).sum() < 255 + 8 * np.sqrt(510)
+
+
+def assert_nothing_seen(seen: list[np.ndarray]) -> None:
+    """Each sample is uniform, and so are the sum, the difference and the exclusive or of any two."""
+    for sample in seen:
+        assert_uniform(sample)
+        assert_uniform(sample[1:] ^ sample[:-1])
+    for one, other in combinations(seen, 2):
+        assert_uniform(one - other)
+        assert_uniform(one ^ other)
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_every_party_sees_uniform_words(inputs) -> None:
+    for seen in views(inputs):
+        assert len(seen) > 200
+        assert_nothing_seen(seen)
+
+
+def without_mask(monkeypatch) -> None:
+    """The receiver leaves one tree's correction without its mask: the choice bits themselves."""
+    rows = softspoken._Forest.rows
+
+    def leaking(self, first, width):
+        v, u = rows(self, first, width)
+        u[7] = 0
+        return v, u
+
+    monkeypatch.setattr(softspoken._Forest, "rows", leaking)
+
+
+def same_mask_for_two_trees(monkeypatch) -> None:
+    rows = softspoken._Forest.rows
+
+    def leaking(self, first, width):
+        v, u = rows(self, first, width)
+        u[5] = u[6]
+        return v, u
+
+    monkeypatch.setattr(softspoken._Forest, "rows", leaking)
+
+
+def repeated_index(monkeypatch) -> None:
+    monkeypatch.setattr(Hash, "claim", lambda self, count: 0)
+
+
+def repeated_keystream(monkeypatch) -> None:
+    """Every call stretches the leaves from the same place; only the hash's index goes on."""
+    rows = softspoken._Forest.rows
+    monkeypatch.setattr(softspoken._Forest, "rows", lambda self, first, width: rows(self, 0, width))
+
+
+def reused_pads(monkeypatch) -> None:
+    """Both ends take the first pads again and again."""
+    for kind in (Sent, Received):
+        pads, first = kind.pads, {}
+
+        def again(self, width=1, pads=pads, first=first):
+            return first.setdefault((id(self._hash), self.count), pads(self, width))
+
+        monkeypatch.setattr(kind, "pads", again)
+
+
+def no_offset(monkeypatch) -> None:
+    """An offset of zero: both pads are equal, and the payload shows the sender's input."""
+    made = SoftSpokenSender.__init__
+
+    def zero(self, peer, trees, offset, hash):
+        made(self, peer, trees, np.zeros_like(offset), hash)
+
+    monkeypatch.setattr(SoftSpokenSender, "__init__", zero)
+
+
+def unmasked_payload(monkeypatch) -> None:
+    """A sender that forgets one of the two pads."""
+    pads = Sent.pads
+    monkeypatch.setattr(Sent, "pads", lambda self, width=1: (pads(self, width)[0],) * 2)
+
+
+def one_sided_choices(monkeypatch) -> None:
+    """A receiver whose corrections are always the same mask, because its forest never moves on."""
+    monkeypatch.setattr(Hash, "claim", lambda self, count: count)
+
+
+MUTANTS = [
+    without_mask,
+    same_mask_for_two_trees,
+    repeated_index,
+    repeated_keystream,
+    reused_pads,
+    no_offset,
+    unmasked_payload,
+    one_sided_choices,
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_the_test_sees_planted_leaks(mutant, monkeypatch) -> None:
+    mutant(monkeypatch)
+    seen = views(INPUTS[1])
+    with pytest.raises(AssertionError):
+        for one in seen:
+            assert_nothing_seen(one)
+
+
+def test_what_the_sender_gets_hides_every_choice() -> None:
+    """Corrections for all choices zero and all one, from one receiver: one set is as uniform as the other."""
+    session = os.urandom(32)
+    (one, other), _ = together(*(partial(connect, me, (0, 1), session) for me in range(2)))
+    receiver: SoftSpokenReceiver = other.pairs[0].receiver
+    corrections = []
+    for choice in (0, 2**64 - 1, 0):
+        choices = np.full(SAMPLES, choice, np.uint64)
+        _, log = together(partial(one.pairs[1].sender.extend, BITS), partial(receiver.extend, choices, BITS))
+        corrections += samples(log[0][2])
+    assert len(corrections) == 96
+    assert_nothing_seen(corrections)
