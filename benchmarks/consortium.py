@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -37,20 +37,24 @@ class Running:
 
 
 @contextmanager
-def running(tables: Mapping[str, Mapping[str, tuple[int, str]]]) -> Iterator[Running]:
-    """Nodes with tables of reals in [-1, 1]: party -> table -> (rows, column). Gone on leaving, files included."""
+def running(
+    tables: Mapping[str, Mapping[str, tuple[int, str]]], terms: str = ""
+) -> Iterator[Running]:
+    """Nodes with tables of reals in [-1, 1]: party -> table -> (rows, columns, by commas). Gone on leaving, files too.
+
+    `terms`: lines of the agreement besides.
+    """
     folder = Path(tempfile.mkdtemp(prefix="beaver-bench-"))
     processes: dict[str, Launched] = {}
     try:
         create_consortium(folder, list(tables), base_port=_free_ports(2 * len(tables) + 2))
-        agreement = ['version = 1\npurpose = "benchmark"\nsource = "dealer"\nrecipients = ["analyst"]']
+        agreement = ['version = 1\npurpose = "benchmark"\nsource = "dealer"\nrecipients = ["analyst"]\n' + terms]
         for party, held in tables.items():
-            for table, (rows, column) in held.items():
-                _write(folder / party / "data" / f"{table}.parquet", rows, column)
-                agreement.append(
-                    f"[data.{party}.{table}]\nrows = {rows}\n"
-                    f'columns.{column} = {{ type = "real", range = [-1.0, 1.0] }}'
-                )
+            for table, (rows, columns) in held.items():
+                names = columns.split(",")
+                _write(folder / party / "data" / f"{table}.parquet", rows, names)
+                agreement.append(f"[data.{party}.{table}]\nrows = {rows}")
+                agreement += [f'columns.{name} = {{ type = "real", range = [-1.0, 1.0] }}' for name in names]
         (folder / "agreement.toml").write_text("\n".join(agreement))
         for party in tables:
             sign(PartyConfig.load(folder / party / "party.toml"), time.time())
@@ -67,11 +71,12 @@ def running(tables: Mapping[str, Mapping[str, tuple[int, str]]]) -> Iterator[Run
         shutil.rmtree(folder)
 
 
-def _write(path: Path, rows: int, column: str) -> None:
+def _write(path: Path, rows: int, columns: Sequence[str]) -> None:
     with duckdb.connect() as connection:
         connection.execute("set memory_limit = '2GB'")
         connection.execute(
-            f"copy (select random() * 2 - 1 as {column} from range({rows})) to '{path}' (format parquet)"
+            f"copy (select {', '.join(f'random() * 2 - 1 as {column}' for column in columns)} from range({rows})) "
+            f"to '{path}' (format parquet)"
         )
 
 

@@ -1,0 +1,254 @@
+"""The pairwise source: the parties make all correlations together, by oblivious transfer and lattice encryption.
+
+Nobody else helps, and nothing is trusted but that each party keeps to the protocol. Adversary: semi-honest, up
+to n - 1 of n >= 2 parties. Every correlation of `protocols/` that has a maker here can be made; one that has none
+(secret permutations, for sorting) needs a dealer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from protocols import ring
+from protocols.boolean import Monomials
+from protocols.conversion import DaBits
+from protocols.correlations import Demand, Label, Material, Triple
+from protocols.lattice import product as lattice
+from protocols.masking import NIBBLE, Mask
+from protocols.ot import bits, costs, material
+from protocols.ot.correlated import Mesh
+from protocols.ot.messages import idle
+from protocols.ot.pipeline import PIPELINE_WORDS, pipelined
+from protocols.prg import Stream
+from protocols.products import Product
+from protocols.ring import Array
+from protocols.rounds import Task
+from protocols.selection import BitProduct
+from protocols.truncation import OwnBits, TruncationPair
+
+__all__ = ["PairwiseSource", "can_make", "make", "words"]
+
+Maker = Callable[[Mesh, Label, Any, Stream], Coroutine[Any, None, Material]]
+
+_LATTICE_TERMS = 1 << 12
+"""Matrix and dot triples of at least so many products of words are made by lattice encryption."""
+
+_WORD = 64
+
+
+class PairwiseSource:
+    """A party's supply of what it has made with the others."""
+
+    def __init__(self, made: dict[Label, Material]) -> None:
+        self._made = made
+
+    def draw(self, label: Label, demand: Demand) -> Material:
+        """This party's shares. Raises ValueError when a label is drawn a second time, or was not made."""
+        if label not in self._made:
+            raise ValueError(f"the material {label} is not there, or was drawn before; one-time material is used once")
+        return self._made.pop(label)
+
+
+def can_make(demand: Demand) -> bool:
+    """Whether a correlation can be made without a dealer."""
+    return type(demand) in _MAKERS
+
+
+async def make(mesh: Mesh, demands: Iterable[tuple[Label, Demand]], draw: Stream) -> dict[Label, Material]:
+    """This party's shares of all these correlations, made together with all others, who give the same demands.
+
+    `draw`: a stream of this party's own, for this alone. Raises ValueError for what cannot be made.
+    """
+    made: dict[Label, Material] = {}
+
+    async def one(label: Label, demand: Demand) -> None:
+        found = await _MAKERS[type(demand)](mesh, label, demand, draw)
+        made[label] = Material({name: share for name, share in found.items() if share is not None})
+
+    def tasks() -> Iterable[Task[None]]:
+        for label, demand in demands:
+            if not can_make(demand):
+                raise ValueError(f"{type(demand).__name__} is not made pairwise; the agreement must name a dealer")
+            yield Task(partial(one, label, demand), min(PIPELINE_WORDS, _weight(demand)))
+
+    await pipelined(tasks())
+    return made
+
+
+def words(parties: int, demands: Iterable[tuple[Label, Demand]]) -> dict[int, int]:
+    """The words that each party sends to make these, base OTs included."""
+    everyone = range(parties)
+    total: Counter[int] = Counter()
+    some = False
+    for _, demand in demands:
+        some = True
+        total.update(_sent(demand, everyone))
+    if some:
+        total.update(costs.connect_words(everyone))
+    return {party: total[party] for party in everyone}
+
+
+async def _triple(mesh: Mesh, label: Label, demand: Triple, draw: Stream) -> Material:
+    product, a_holders, b_holders = demand.product, demand.a_holders, demand.b_holders
+    if not _by_lattice(product):
+        a, b, c = await material.ring_triple(mesh, product, a_holders, b_holders, draw)
+    else:
+        a = draw.words(product.x_shape) if mesh.me in a_holders else None
+        b = draw.words(product.y_shape) if mesh.me in b_holders else None
+        how = lattice.plan(product)
+        crossing = {party for i in a_holders for j in b_holders if i != j for party in (i, j)}
+        if mesh.me not in crossing:
+            await idle(len(how.messages))  # all parties are in step
+        c = await lattice.multiply(mesh.me, how, a, b, a_holders, b_holders, ("triple", *label))
+    held = Material(c=c) if mesh.me in demand.holders else Material()
+    if a is not None:
+        held["a"] = a
+    if b is not None:
+        held["b"] = b
+    return held
+
+
+async def _own_bits(mesh: Mesh, label: Label, demand: OwnBits, draw: Stream) -> Material:
+    own = draw.words(bits.packed_words(demand.length))
+    if mesh.me == 0:
+        product = await bits.scale_words(mesh, own, None, demand.length, 0, (1,))
+        return Material(a=own, product=product)
+    product = await bits.scale_words(mesh, None, bits.unpack(own, demand.length), demand.length, 0, (1,))
+    return Material(b=own, product=product)
+
+
+async def _truncation_pair(mesh: Mesh, label: Label, demand: TruncationPair, draw: Stream) -> Material:
+    made = await material.truncations(mesh, demand.length, demand.bits, draw)
+    return Material(r=made.r, high=made.shifted, top=made.highest)
+
+
+async def _da_bits(mesh: Mesh, label: Label, demand: DaBits, draw: Stream) -> Material:
+    across = bits.packed_words(demand.length)
+    made = await material.random_bits(mesh, demand.planes * across * _WORD, draw)
+    word = made.words.reshape(demand.planes, across * _WORD)[:, : demand.length]
+    return Material(beta=made.packed.reshape(demand.planes, across), word=np.ascontiguousarray(word))
+
+
+async def _bit_product(mesh: Mesh, label: Label, demand: BitProduct, draw: Stream) -> Material:
+    """beta = beta_0 ^ beta_1 ^ ...: with f = (the first bits' XOR) a, the next bit's owner makes f + bit (a - 2 f)."""
+    made = await material.random_bits(mesh, bits.packed_words(demand.length) * _WORD, draw)
+    a = draw.words(demand.length)
+    product = np.zeros(demand.length, np.uint64)
+    for owner in mesh.parties:
+        rest = ring.subtract(a, ring.add(product, product))
+        own = made.packed if mesh.me == owner else None
+        step = await bits.scale_words(mesh, own, rest, demand.length, owner, mesh.parties)
+        product = ring.add(product, step)
+    return Material(beta=made.packed, a=a, word=made.words[: demand.length].copy(), product=product)
+
+
+async def _mask(mesh: Mesh, label: Label, demand: Mask, draw: Stream) -> Material:
+    across = bits.packed_words(demand.length)
+    made = await material.random_bits(mesh, NIBBLE * demand.nibbles * across * _WORD, draw)
+    rows = made.packed.reshape(NIBBLE, demand.nibbles, across)
+    values = made.words.reshape(NIBBLE, demand.nibbles, across * _WORD)[..., : demand.length]
+    r = np.zeros(demand.length, np.uint64)
+    for j in range(NIBBLE):
+        for k in range(demand.nibbles):
+            ring.add(r, np.left_shift(values[j, k], np.uint64(NIBBLE * k + j)), out=r)
+    if demand.borrows:
+        rows = np.concatenate([rows, draw.words((1, demand.nibbles, across))])
+    return Material(bits=rows, products=await _multiplied(mesh, rows, demand.products), r=r)
+
+
+async def _monomials(mesh: Mesh, label: Label, demand: Monomials, draw: Stream) -> Material:
+    rows = draw.words((demand.bits, demand.words))
+    return Material(bits=rows, products=await _multiplied(mesh, rows, demand.products))
+
+
+async def _multiplied(mesh: Mesh, rows: Array, products: Sequence[tuple[int, ...]]) -> Array:
+    """Products of shared rows of bits, all of one degree at once, each from the one without its last factor."""
+    shape = rows.shape[1:]
+    done: dict[tuple[int, ...], Array] = {(i,): row for i, row in enumerate(rows)}
+    for degree in range(2, max(map(len, products), default=1) + 1):
+        terms = [term for term in products if len(term) == degree]
+        x = np.stack([done[term[:-1]] for term in terms]).reshape(-1)
+        y = np.stack([done[term[-1:]] for term in terms]).reshape(-1)
+        share = await bits.and_bits(mesh, x, y, x.size * _WORD, mesh.parties, mesh.parties)
+        done |= zip(terms, share.reshape(len(terms), *shape), strict=True)
+    return np.stack([done[term] for term in products]) if products else np.empty((0, *shape), np.uint64)
+
+
+_MAKERS: Mapping[type[Demand], Maker] = MappingProxyType(
+    {
+        Triple: _triple,
+        OwnBits: _own_bits,
+        TruncationPair: _truncation_pair,
+        DaBits: _da_bits,
+        BitProduct: _bit_product,
+        Mask: _mask,
+        Monomials: _monomials,
+    }
+)
+
+
+def _by_lattice(product: Product) -> bool:
+    if product.kind != "matmul":
+        return False
+    length = product.x_shape[0] if product.flipped and len(product.x_shape) > 1 else product.x_shape[-1]
+    return math.prod(product.out_shape) * length >= _LATTICE_TERMS
+
+
+def _weight(demand: Demand) -> int:
+    """About the words that one party sends another in a round."""
+    return 1 + _WORD * sum(math.prod(part.shape) for part in (*demand.free, *demand.bound))
+
+
+def _sent(demand: Demand, everyone: Sequence[int]) -> Mapping[int, int]:
+    """Words that each party sends for one correlation."""
+    match demand:
+        case Triple(product, a_holders, b_holders) if _by_lattice(product):
+            return _lattice_words(product, a_holders, b_holders)
+        case Triple(product, a_holders, b_holders):
+            return costs.triple_words(product, a_holders, b_holders)
+        case OwnBits(length):
+            return costs.scale_words(length, 0, (1,))
+        case TruncationPair(_, length, _):
+            return costs.truncation_words(length, everyone)
+        case DaBits(_, length, planes):
+            return costs.random_bit_words(planes * bits.packed_words(length) * _WORD, everyone)
+        case BitProduct(_, length):
+            sent = Counter(costs.random_bit_words(bits.packed_words(length) * _WORD, everyone))
+            for owner in everyone:
+                sent.update(costs.scale_words(length, owner, everyone))
+            return sent
+        case Mask(_, length, nibbles):
+            across = bits.packed_words(length)
+            sent = Counter(costs.random_bit_words(NIBBLE * nibbles * across * _WORD, everyone))
+            sent.update(_multiplied_words(demand.products, nibbles * across, everyone))
+            return sent
+        case Monomials(_, across, _, products):
+            return _multiplied_words(products, across, everyone)
+    raise ValueError(f"{type(demand).__name__} is not made pairwise")
+
+
+def _multiplied_words(products: Sequence[tuple[int, ...]], across: int, everyone: Sequence[int]) -> Mapping[int, int]:
+    sent: Counter[int] = Counter()
+    for _, count in Counter(map(len, products)).items():
+        sent.update(costs.and_triple_words(count * across * _WORD, everyone, everyone))
+    return sent
+
+
+def _lattice_words(product: Product, a_holders: Sequence[int], b_holders: Sequence[int]) -> Mapping[int, int]:
+    how = lattice.plan(product)
+    encrypted, answered = how.words
+    sent: Counter[int] = Counter()
+    for i in a_holders:
+        for j in b_holders:
+            if i != j:
+                first, second = (i, j) if how.x_encrypted else (j, i)
+                sent[first] += encrypted
+                sent[second] += answered
+    return sent

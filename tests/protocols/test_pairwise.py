@@ -1,0 +1,104 @@
+"""What parties make together is what a dealer would have dealt: bound parts follow from free ones, costs are exact."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols import pairwise
+from protocols.boolean import Monomials, monomials
+from protocols.columns import Column
+from protocols.conversion import DaBits
+from protocols.correlations import Triple
+from protocols.masking import Mask
+from protocols.ot.softspoken import connect
+from protocols.prg import Stream
+from protocols.products import Product
+from protocols.selection import BitProduct
+from protocols.shuffle import SecretPermutation
+from protocols.truncation import OwnBits, TruncationPair
+
+sys.path.insert(0, str(Path(__file__).parent / "ot"))
+from lockstep import sent, together
+
+TERMS = monomials([(0, 1, 2, 3), (2, 4)])
+
+
+def demands(parties: int):
+    everyone = tuple(range(parties))
+    yield Triple(Product("multiply", (70,), (70,)), everyone, everyone)
+    yield Triple(Product("multiply", (3, 1), (4,), flipped=True), (parties - 1,), everyone[:-1])
+    yield Triple(Product("matmul", (5000,), (5000,)), (0,), (1,))
+    yield Triple(Product("matmul", (16, 40), (40, 12)), everyone, everyone)
+    yield Triple(Product("matmul", (40, 12), (16, 40), flipped=True), (1,), (0,))
+    if parties == 2:
+        yield OwnBits(100)
+    yield TruncationPair(parties, 67, 13)
+    yield DaBits(parties, 65, 3)
+    yield DaBits(parties, 64, 1)
+    yield BitProduct(parties, 129)
+    yield Mask(parties, 70, 16)
+    yield Mask(parties, 1, 3, borrows=True)
+    yield Monomials(parties, 2, 5, TERMS)
+
+
+def held(shares, part):
+    return [share[part.name] for share in shares if part.name in share]
+
+
+def total(shares, kind):
+    result = shares[0].copy()
+    for share in shares[1:]:
+        result = result + share if kind == "ring" else result ^ share
+    return result
+
+
+def made(parties: int, labelled):
+    session = os.urandom(32)
+
+    async def party(me: int):
+        mesh = await connect(me, range(parties), session)
+        return await pairwise.make(mesh, labelled, Stream(os.urandom(32)))
+
+    return together(*(partial(party, me) for me in range(parties)))
+
+
+@pytest.mark.parametrize("parties", [2, 3, 5])
+def test_every_correlation(parties: int) -> None:
+    labelled = [((i, 0), demand) for i, demand in enumerate(demands(parties))]
+    supplies, log = made(parties, labelled)
+    for label, demand in labelled:
+        shares = [supply[label] for supply in supplies]
+        for part in (*demand.free, *demand.bound):
+            assert [part.name in share for share in shares] == [me in part.holders for me in range(parties)]
+            assert all(share.shape == part.shape for share in held(shares, part))
+        free = {part.name: total(held(shares, part), part.kind) for part in demand.free}
+        expected = demand.complete(free)
+        for part in demand.bound:
+            got = total(held(shares, part), part.kind)
+            if part.kind == "bits":  # what stands beyond the length means nothing
+                assert np.array_equal(got.reshape(-1), expected[part.name].reshape(-1)), demand
+            else:
+                assert np.array_equal(got, expected[part.name]), demand
+    assert sent(log) == pairwise.words(parties, labelled)
+
+
+def test_material_is_drawn_once_and_only_what_was_made() -> None:
+    demand = DaBits(2, 64, 1)
+    supplies, _ = made(2, [((7,), demand)])
+    source = pairwise.PairwiseSource(supplies[0])
+    source.draw((7,), demand)
+    with pytest.raises(ValueError, match="used once"):
+        source.draw((7,), demand)
+    with pytest.raises(ValueError, match="not there"):
+        source.draw((8,), demand)
+
+
+def test_what_cannot_be_made_is_refused() -> None:
+    demand = SecretPermutation(2, 4, (Column(8),))
+    assert not pairwise.can_make(demand)
+    with pytest.raises(ValueError, match="must name a dealer"):
+        made(2, [((7,), demand)])
