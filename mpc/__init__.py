@@ -1,6 +1,7 @@
 """Joint computations over data that nobody may show: script, plan, cost, and the engine that runs it."""
 
 from mpc.computation import computation, settings
+from mpc.elementwise import exp, log, reciprocal, rsqrt, sigmoid, sqrt, tanh
 from mpc.errors import BeaverError, DataError, PlanError, ScriptError
 from mpc.filters import histogram
 from mpc.functions import absolute, concat, dot, matmul, maximum, minimum, noisy, reveal, sign, stack, where
@@ -15,15 +16,22 @@ __all__ = [
     "computation",
     "concat",
     "dot",
+    "exp",
     "histogram",
+    "log",
     "matmul",
     "maximum",
     "minimum",
     "noisy",
+    "reciprocal",
     "reveal",
+    "rsqrt",
     "settings",
+    "sigmoid",
     "sign",
     "simulate",
+    "sqrt",
     "stack",
+    "tanh",
     "where",
 ]

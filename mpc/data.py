@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, overload
 
 from mpc.errors import ScriptError
@@ -11,7 +11,7 @@ from mpc.filters import FilteredTable, Groups
 from mpc.functions import concat, stack
 from mpc.schema import Schema
 from mpc.trace import Trace
-from mpc.values import Value
+from mpc.values import Value, record
 
 __all__ = ["Data", "PartyData", "TableView"]
 
@@ -63,10 +63,21 @@ class PartyData:
 class TableView:
     """A table at one party, or of several parties one below the other. Columns are secret values."""
 
-    def __init__(self, schema: Schema, trace: Trace, name: str, holders: Sequence[str]) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        trace: Trace,
+        name: str,
+        holders: Sequence[str],
+        sizes: Mapping[str, int] | None = None,
+        draw: int = 0,
+    ) -> None:
         self._schema = schema
         self._trace = trace
         self._holders = holders
+        self._rows = {party: schema[party][name].rows for party in holders}
+        self._sizes = sizes
+        self._draw = draw
         self.name = name
 
     @property
@@ -76,12 +87,14 @@ class TableView:
         return tuple(column for column in first if all(column in other for other in others))
 
     def __len__(self) -> int:
-        return sum(self._schema[party][self.name].rows for party in self._holders)
+        return sum((self._sizes or self._rows)[party] for party in self._holders)
 
     def count(self) -> Value:
         """The number of rows, as the holders count them."""
+        if self._sizes is not None:
+            return Value(self._trace, self._trace.constant(len(self)))
         total, *others = (
-            self._value("count", party=party, table=self.name, rows=self._schema[party][self.name].rows)
+            self._value("count", party=party, table=self.name, rows=self._rows[party])
             for party in self._holders
         )
         for other in others:
@@ -105,6 +118,22 @@ class TableView:
         parts = [self._column(party, column) for party in self._holders]
         return parts[0] if len(parts) == 1 else concat(parts)
 
+    def sample(self, size: int) -> TableView:
+        """So many of the rows, drawn at random without replacement; only their owners know which.
+
+        The rows of several parties are drawn from each in proportion to how many it has. Columns of one sample belong
+        together row by row; those of different samples, and of different parties' tables, do not.
+        """
+        rows = self._sizes or self._rows
+        if self._sizes is not None or not isinstance(size, int) or not len(self._holders) <= size <= len(self):
+            raise ScriptError(
+                f"a sample of {size} rows cannot be drawn from {self.name}, which has {len(self):,}",
+                "Draw whole numbers of rows, at least one of each holder, from a table itself.",
+            )
+        return TableView(
+            self._schema, self._trace, self.name, self._holders, _shared_out(size, rows), next(self._trace.draws)
+        )
+
     def groupby(self, key: str, keys: Sequence[int | float]) -> Groups:
         """The rows by the values of a column, which are looked for in a public list."""
         return Groups(self, key, keys)
@@ -114,7 +143,7 @@ class TableView:
         if name not in table.columns:
             _unknown(f"column in {party}.{self.name}", name, table.columns)
         column = table.columns[name]
-        return self._value(
+        value = self._value(
             "column",
             party=party,
             table=self.name,
@@ -125,9 +154,30 @@ class TableView:
             rows=table.rows,
             scale=_FIRST_SCALE if column.kind == "real" else 0,
         )
+        if self._sizes is None:
+            return value
+        return record(
+            "sample",
+            value,
+            party=party,
+            table=self.name,
+            rows=table.rows,
+            size=self._sizes[party],
+            draw=self._draw,
+        )
 
     def _value(self, op: str, **params: object) -> Value:
         return Value(self._trace, self._trace.add(op, **params))
+
+
+def _shared_out(size: int, rows: Mapping[str, int]) -> dict[str, int]:
+    """So many rows from all holders together, as many of each as its rows are of all, and one at least."""
+    sizes = {party: max(1, size * count // sum(rows.values())) for party, count in rows.items()}
+    while (missing := size - sum(sizes.values())) != 0:
+        step = 1 if missing > 0 else -1
+        party = max(rows, key=lambda party: step * (rows[party] * size - sizes[party] * sum(rows.values())))
+        sizes[party] += step
+    return sizes
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:

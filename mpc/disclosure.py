@@ -83,7 +83,7 @@ def aggregates(plan: Plan, party: str, least: int) -> frozenset[int]:
 def rows_used(plan: Plan, party: str) -> Mapping[str, Mapping[str, RowSet]]:
     """For every result: which rows of the party's tables it depends on, other than under noise; by table.
 
-    Raises PlanError as `cohorts`.
+    A sample is a table by itself, called "<table> <size> <draw>". Raises PlanError as `cohorts`.
     """
     judge = _Judge(plan)
     known = judge.all()
@@ -122,6 +122,8 @@ class _Judge:
             if step.op in ("column", "count"):
                 table = (step.params["party"], step.params["table"])
                 self.lengths[table] = max(self.lengths.get(table, 0), step.params["rows"])
+            elif step.op == "sample":
+                self.lengths[_sample(step.params)] = step.params["size"]
 
     def all(self) -> list[_Known]:
         """What is known of every step's value."""
@@ -139,6 +141,8 @@ class _Judge:
         match step.op:
             case "column":
                 return _Known((_Axis({(params["party"], params["table"]): range(params["rows"])}),))
+            case "sample":  # which rows of the table these are, nobody knows
+                return _Known((_Axis({_sample(params): range(params["size"])}),))
             case "count":
                 return _Known((), {(params["party"], params["table"]): range(params["rows"])})
             case "constant":
@@ -330,6 +334,11 @@ class _Judge:
         if self.looked_at > _MOST_POSITIONS:
             raise PlanError("the plan is too large to tell how many rows its results aggregate", "Use fewer rows.")
         return positions
+
+
+def _sample(params: Params) -> _Table:
+    """The table that a sample is for itself: no table's name has a space."""
+    return params["party"], f"{params['table']} {params['size']} {params['draw']}"
 
 
 def _equal(one: _Rows, other: _Rows) -> bool:

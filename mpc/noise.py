@@ -24,7 +24,7 @@ from mpc.sensitivity import Sensitivity, Table, sensitivities
 from mpc.types import Type
 from protocols.ring import Array
 
-__all__ = ["Law", "Source", "draw", "laws", "least_spread", "opendp"]
+__all__ = ["Law", "Source", "draw", "laws", "least_spread", "measured", "opendp"]
 
 _RARELY = 64 * math.log(2)
 _ROOT_BITS = 32
@@ -65,21 +65,28 @@ def opendp(law: Law, count: int) -> Sequence[int]:
 
 
 def draw(plan: Plan, party: str, unit_rows: Mapping[Table, int], source: Source = opendp) -> dict[int, Array]:
-    """The party's noise for every noisy step of a plan, as ring elements.
+    """The party's noise for every noisy step of a plan, as ring elements. Raises PlanError as `measured`."""
+    noise: dict[int, Array] = {}
+    for i, parties in measured(plan, unit_rows).items():
+        type_ = plan.types[i]
+        numbers = source(parties[party], type_.size) if party in parties else [0] * type_.size
+        noise[i] = np.array(numbers, np.int64).view(np.uint64).reshape(type_.shape)
+    return noise
+
+
+def measured(plan: Plan, unit_rows: Mapping[Table, int]) -> dict[int, dict[str, Law]]:
+    """For every noisy step of a plan, what each party adds to every element.
 
     `unit_rows`: how many rows of a table belong to one person at most, where that is not one. Raises PlanError where
     noise has no measure, or is larger than the plan has room for.
     """
-    found = sensitivities(plan.steps, plan.types, unit_rows)
-    noise: dict[int, Array] = {}
-    for i, moved in found.items():
-        step, type_ = plan.steps[i], plan.types[i]
-        if least_spread(step.params, moved, plan.types[step.inputs[0]]) > step.params["spread"]:
+    found: dict[int, dict[str, Law]] = {}
+    for i, moved in sensitivities(plan.steps, plan.types, unit_rows).items():
+        params, value = plan.steps[i].params, plan.types[plan.steps[i].inputs[0]]
+        if least_spread(params, moved, value) > params["spread"]:
             raise PlanError(f"{plan.where(i)}: the value has no room for its noise", "Plan the script again.")
-        own = laws(step.params, moved).get(party)
-        numbers = source(own, type_.size) if own else [0] * type_.size
-        noise[i] = np.array(numbers, np.int64).view(np.uint64).reshape(type_.shape)
-    return noise
+        found[i] = laws(params, moved)
+    return found
 
 
 def laws(params: Params, moved: Mapping[Table, Sensitivity]) -> dict[str, Law]:

@@ -44,7 +44,7 @@ class _Lowering:
         """The instruction that gives a step's value."""
         operation, type_ = step.operation, self.plan.types[i]
         types = [self.plan.types[j] for j in step.inputs]
-        if step.op in ("column", "count"):
+        if step.op in ("column", "count", "sample"):
             return self.builder.add(Input(), (), type_.shape, holder=self.owner(i))
         if isinstance(operation, Constant):
             return self.builder.add(Local(partial(_constant, operation, step.params)), (), type_.shape)

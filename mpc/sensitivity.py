@@ -101,6 +101,9 @@ class _Following:
             case "column":
                 width = self.type.high - self.type.low
                 return {(params["party"], params["table"]): Reach(width, width, 1, 0)}
+            case "sample":
+                rows = repr((params["size"], params["draw"])).encode()
+                return self.each(lambda x: replace(x, order=digest(x.order, rows)))
             case "constant" | "count" | "noisy":
                 return {}
             case "negate" | "divide" | "share" | "reveal" | "absolute":

@@ -7,8 +7,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -20,15 +21,19 @@ from mpc.errors import DataError, ScriptError
 from mpc.noise import Source, draw, opendp
 from mpc.plan import Plan
 from mpc.result import Result, Timings, Traffic
+from mpc.sampling import draw_rows, sampled
 from mpc.schedule import Schedule
 from mpc.schema import Column, Schema, Table, unit_rows
 from mpc.undefined import settled
-from protocols import additive, dealer
-from protocols.correlations import Label
+from protocols import additive, dealer, pairwise
+from protocols.correlations import Label, Material
 from protocols.interface import SharingProtocol
 from protocols.party import Party
+from protocols.prg import Stream
 from protocols.ring import Array
-from protocols.rounds import Need
+from protocols.rounds import Need, Send, run_alone
+
+T = TypeVar("T")
 
 __all__ = ["Ranges", "schema_of", "simulate"]
 
@@ -45,12 +50,14 @@ def simulate(
     *,
     precision: int | None = None,
     protocol: SharingProtocol = additive,
+    source: Literal["dealer", "pairwise"] = "dealer",
     noise: Source = opendp,
 ) -> Result:
     """Run a computation over tables of several parties in this process, shares, triples and all.
 
     `data`: party -> table -> a CSV or Parquet path, a mapping of arrays, or a pandas frame. Ranges come from the data
-    unless given. `noise`: where noise comes from. Nobody is protected here: every party's data are in this process.
+    unless given. `source`: who makes the correlated randomness. `noise`: where noise comes from. Nobody is protected
+    here: every party's data are in this process.
     Raises ScriptError, PlanError or DataError.
     """
     if not isinstance(computation, Computation):
@@ -64,10 +71,10 @@ def simulate(
     noises = [draw(plan, party, unit_rows(schema), noise) for party in plan.parties]
     loaded = time.perf_counter()
     schedule = Schedule(plan, protocol)
-    parties = _parties(schedule)
+    parties = _parties(schedule, source)
     dealt = time.perf_counter()
     engines = [Engine(schedule, party, inputs[party.index], noises[party.index]) for party in parties]
-    outcomes, words = _run(engines)
+    outcomes, words = _together([engine.run for engine in engines])
     result = settled(_revealed(plan, outcomes))
     online = time.perf_counter() - dealt
     delivered = [sum(share.size for to in outcome.shares.values() for share in to.values()) for outcome in outcomes]
@@ -116,14 +123,17 @@ def _inputs(plan: Plan, party: str, sources: Mapping[str, tables.TableSource]) -
     for i, step in plan.of("count"):
         if step.params["party"] == party:
             inputs[i] = count_input(step.params)
-    return inputs
+    return inputs | sampled(plan, party, inputs, draw_rows(plan, party))
 
 
-def _parties(schedule: Schedule) -> list[Party]:
+def _parties(schedule: Schedule, source: str) -> list[Party]:
     count = len(schedule.plan.parties)
     secrets: list[dict[int, bytes]] = [{} for _ in range(count)]
     for i, j in combinations(range(count), 2):
         secrets[i][j] = secrets[j][i] = os.urandom(32)
+    if source == "pairwise":
+        made = _made_pairwise(schedule)
+        return [Party(i, count, secrets[i], pairwise.PairwiseSource(made[i])) for i in range(count)]
     with_dealer = {i: os.urandom(32) for i in range(count)}
     corrections: list[dict[Label, Array]] = [{} for _ in range(count)]
     for label, demand in schedule.demands():
@@ -132,12 +142,25 @@ def _parties(schedule: Schedule) -> list[Party]:
     return [Party(i, count, secrets[i], sources[i]) for i in range(count)]
 
 
-def _run(engines: Sequence[Engine]) -> tuple[list[Outcome], list[int]]:
-    """Drive all engines, passing messages; their outcomes, and the words that each sent."""
+def _made_pairwise(schedule: Schedule) -> list[dict[Label, Material]]:
+    """What each party has made with the others."""
+    count, session, demands = len(schedule.plan.parties), os.urandom(32), list(schedule.demands())
+    if not demands:
+        return [{} for _ in range(count)]
+
+    def party(i: int) -> Callable[[Send], Generator[Need, Array, dict[Label, Material]]]:
+        start = partial(pairwise.connected, i, count, session, demands, Stream(os.urandom(32)))
+        return partial(run_alone, start, pairwise.weight(demands))
+
+    return _together([party(i) for i in range(count)])[0]
+
+
+def _together(runs: Sequence[Callable[[Send], Generator[Need, Array, T]]]) -> tuple[list[T], list[int]]:
+    """Run one protocol of every party, passing messages; their results, and the words that each sent."""
     mail: dict[tuple[int, int], deque[Array]] = {
-        (i, j): deque() for i in range(len(engines)) for j in range(len(engines)) if i != j
+        (i, j): deque() for i in range(len(runs)) for j in range(len(runs)) if i != j
     }
-    words = [0] * len(engines)
+    words = [0] * len(runs)
 
     def sender(me: int) -> Callable[[int, Sequence[Array]], None]:
         def send(peer: int, parts: Sequence[Array]) -> None:
@@ -147,9 +170,9 @@ def _run(engines: Sequence[Engine]) -> tuple[list[Outcome], list[int]]:
 
         return send
 
-    outcomes: dict[int, Outcome] = {}
-    running: dict[int, tuple[Generator[Need, Array, Outcome], Need | None]] = {
-        i: (engine.run(sender(i)), None) for i, engine in enumerate(engines)
+    results: dict[int, T] = {}
+    running: dict[int, tuple[Generator[Need, Array, T], Need | None]] = {
+        i: (run(sender(i)), None) for i, run in enumerate(runs)
     }
     while running:
         stuck = True
@@ -166,14 +189,14 @@ def _run(engines: Sequence[Engine]) -> tuple[list[Outcome], list[int]]:
                     stuck = False
                 running[i] = (engine, need)
             except StopIteration as stop:
-                outcomes[i] = stop.value
+                results[i] = stop.value
                 del running[i]
                 stuck = False
         if stuck:
             raise RuntimeError(f"parties {sorted(running)} wait for messages that nobody sends")
     if any(mail.values()):
         raise RuntimeError("messages were sent that nobody waited for")
-    return [outcomes[i] for i in range(len(engines))], words
+    return [results[i] for i in range(len(runs))], words
 
 
 def _revealed(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class Trace:
         self.steps: list[Step] = []
         self.types: list[Type] = []
         self.origins: dict[int, str] = {}
+        self.draws = count()
+        """Numbers for random samples that are drawn apart."""
         self._known: dict[bytes, int] = {}
 
     def add(self, op: str, *inputs: int, **params: Any) -> int:

@@ -32,6 +32,10 @@ def validate(plan: Plan) -> None:
                     raise PlanError(f"{plan.where(i)}: takes the value of step {j}, which was not shared")
         if any(plan.steps[j].op == "reveal" for j in step.inputs):
             raise PlanError(f"{plan.where(i)}: nothing is computed from a revealed result")
+        if step.op == "sample":
+            column = plan.steps[step.inputs[0]]
+            if column.op != "column" or column.params["table"] != step.params["table"]:
+                raise PlanError(f"{plan.where(i)}: only columns of the table itself are sampled")
         if step.op == "reveal":
             if not 1 <= len(step.params["name"]) <= 64 or step.params["name"] in revealed:
                 raise PlanError(f"{plan.where(i)}: results need distinct names of 1 to 64 characters")

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mpc.errors import ScriptError
 from mpc.indexing import index_keys
 from mpc.operations import OPERATIONS
+from mpc.operations.real import RECORDED
 from mpc.trace import Trace, public_array
 from mpc.types import Type
 
@@ -92,9 +93,10 @@ class Value:
         return self
 
     def __truediv__(self, other: Operand) -> Value:
-        """Division by a public number or array: exact by a whole number, else by its reciprocal."""
+        """Division: exact by a public whole number; by secret values r = x / y is off by at most
+        2^-precision (|r| + max|x| / max|y|), with precision 20 unless `mpc.settings` says otherwise."""
         if isinstance(other, Value):
-            _unsupported("division by a secret value", "Reveal numerator and denominator, if the agreement allows it.")
+            return record("quotient", self, other, **RECORDED)
         divisor = public_array(other)
         if not np.all(np.isfinite(divisor)):
             raise ScriptError("division by something that is not a finite number", "Divide by finite numbers.")
@@ -109,8 +111,9 @@ class Value:
         with np.errstate(over="ignore"):
             return self * (1.0 / divisor.astype(np.float64))
 
-    def __rtruediv__(self, other: Operand) -> NoReturn:
-        _unsupported("division by a secret value", "Reveal numerator and denominator, if the agreement allows it.")
+    def __rtruediv__(self, other: Operand) -> Value:
+        inverse = self._record("reciprocal", **RECORDED)
+        return inverse if np.ndim(_shaped(other)) == 0 and other == 1 else inverse * other
 
     def sum(self, axis: int | tuple[int, ...] | None = None) -> Value:
         """The sum over all elements, or over some axes."""

@@ -66,7 +66,7 @@ class Admission:
         if not self.asks:
             return None
         conversation.phase = "approval"
-        request = self._approvals.ask(plan, self._digest, case.analyst, self._notes(case), int(self._clock.now()))
+        request = self._ask(case)
         until = time.monotonic() + self._config.approval_wait_s
         if request.is_open:
             conversation.tell("progress", phase="waiting")
@@ -76,6 +76,8 @@ class Admission:
                 raise self._not_approved(request)
             conversation.pause(_LOOK_AGAIN_S)
             request = self._approvals.get(request.id)
+            if request.is_used_up:  # by another session, which was faster: a person is to see that this one waits
+                request = self._ask(case)
         if request.decision == "denied":
             raise self._not_approved(request)
         return request
@@ -94,6 +96,10 @@ class Admission:
     def _case(self, plan: Plan, analyst: str) -> policy.Case:
         uses = self._ledger.uses(self._digest.hex())
         return policy.Case(plan, self._agreement, self._config.name, self._parties, analyst, uses, self._memory)
+
+    def _ask(self, case: policy.Case) -> Request:
+        notes, now = self._notes(case), int(self._clock.now())
+        return self._approvals.ask(case.plan, self._digest, case.analyst, notes, now)
 
     def _notes(self, case: policy.Case) -> dict[str, str]:
         """What a person should know besides the plan: topic -> how it is before and after."""

@@ -34,7 +34,8 @@ class Agreement(Document):
     `outputs`: result -> who may receive it; no other result is allowed then. `operations`: the kinds that a plan may
     consist of. `computations`: name -> the only plans that may run. `uses`: how many computations in all. Where any of
     these is None or empty it sets no limit. `valid_until` is the first moment at which the agreement is over.
-    `data`: party -> table -> terms.
+    `row_conditions`: whether values of single rows may be compared, filtered by and sorted. `data`: party -> table ->
+    terms.
     """
 
     version: Literal[1]
@@ -47,6 +48,7 @@ class Agreement(Document):
     protocol: Literal["additive"] = "additive"
     source: Literal["dealer", "pairwise"]
     min_rows: Annotated[int, Field(ge=1)] = 10
+    row_conditions: bool = False
     recipients: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     outputs: Mapping[ResultName, Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]] = {}
     operations: Annotated[tuple[KindName, ...], Field(strict=False)] | None = None
@@ -100,16 +102,6 @@ class Agreement(Document):
             }
             for party, held in self.data.items()
         }
-
-    def check_source(self) -> None:
-        """Raise Fault SOURCE_UNAVAILABLE unless this version can supply random material as agreed."""
-        if self.source != "dealer":
-            raise Fault(
-                "SOURCE_UNAVAILABLE",
-                f"The agreement has the parties make their random material by themselves ({self.source}), "
-                "which this version of Beaver cannot do yet.",
-                'Agree on source = "dealer", or submit scripts without products of different parties\' values.',
-            )
 
     @model_validator(mode="after")
     def _consistent(self) -> Agreement:

@@ -58,9 +58,14 @@ class Request:
     computations: int
 
     @property
+    def is_used_up(self) -> bool:
+        """Whether it was approved, and has run as often as that."""
+        return self.decision == "approved" and not self.computations
+
+    @property
     def is_open(self) -> bool:
         """Whether a person has to decide before it can run (again)."""
-        return self.decision is None or (self.decision == "approved" and not self.computations)
+        return self.decision is None or self.is_used_up
 
 
 class Approvals:

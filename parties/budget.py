@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ def exceeded(name: str, limit: Loss, before: Sequence[Loss], losses: Sequence[Lo
     """Why results that cost so much, after others, are too much for a table's budget; nothing if they are not."""
     if within([*before, *losses], limit):
         return ""
-    wanted = ", ".join(f"epsilon {loss.epsilon:g}" + f" and delta {loss.delta:g}" * bool(loss.delta) for loss in losses)
+    wanted = ", ".join(_told(loss, count) for loss, count in Counter(losses).items())
     return (
         f"{name} has epsilon {left(before, limit):.4g} left of its privacy budget of epsilon {limit.epsilon:g} and "
         f"delta {limit.delta:g}; this needs {wanted}"
@@ -106,3 +107,8 @@ def spent(connection: sqlite3.Connection, account: Account) -> list[Loss]:
 def remaining(connection: sqlite3.Connection, account: Account) -> float:
     """The largest epsilon that one more result with Laplace noise may have."""
     return left(spent(connection, account), account.limit)
+
+
+def _told(loss: Loss, count: int) -> str:
+    told = f"epsilon {loss.epsilon:g}" + f" and delta {loss.delta:g}" * bool(loss.delta)
+    return f"{count:,} times {told}" if count > 1 else told

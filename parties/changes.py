@@ -96,6 +96,8 @@ def _general(agreement: Agreement) -> Iterator[tuple[str, _Fact]]:
     yield "protocol", _Fact(agreement.protocol)
     yield "source of random material", _Fact(agreement.source)
     yield "smallest group", _Fact(f"{agreement.min_rows:,} rows", -agreement.min_rows)
+    conditions = agreement.row_conditions
+    yield "conditions on single rows", _Fact("allowed" if conditions else "not allowed", conditions)
     yield "results", _outputs(agreement)
     yield "operations", _operations(agreement)
     named = agreement.computations

@@ -10,6 +10,7 @@ import numpy as np
 
 from mpc.accounting import Loss
 from mpc.disclosure import RowSet, rows_used
+from mpc.noise import measured
 from mpc.plan import Plan
 from mpc.schema import unit_rows
 from parties.budget import exceeded, losses_of
@@ -31,9 +32,10 @@ class Memory(Protocol):
 
 
 def budget(case: Case) -> Iterator[str]:
-    """Every table that a noised result depends on has a budget, with enough left."""
-    tables = case.agreement.data.get(case.party, {})
-    for name, losses in losses_of(case.plan, case.party, unit_rows(case.agreement.schema())).items():
+    """Noise can be measured, and every table that a noised result depends on has a budget with enough left."""
+    tables, units = case.agreement.data.get(case.party, {}), unit_rows(case.agreement.schema())
+    measured(case.plan, units)
+    for name, losses in losses_of(case.plan, case.party, units).items():
         agreed = tables[name].budget if name in tables else None
         if agreed is None:
             yield f"{case.party}.{name} has no privacy budget, so no result with noise may depend on it"

@@ -21,6 +21,7 @@ from parties.config import Consortium, PartyConfig, check_identity
 from parties.control import ControlClient
 from parties.errors import Fault, FaultReport, printable
 from parties.identity import Identity
+from parties.material import check_makeable
 from parties.signatures import check_signed
 
 __all__ = ["Analyst", "Progress"]
@@ -100,10 +101,12 @@ class Analyst:
             policy.check_all(plan, self.agreement, self.consortium.party_names, self.name)
             if (repeated := self._repeated(client, plan, started)) is not None:
                 return repeated
-            with_dealer = any(True for _ in Schedule(plan).demands())
+            schedule = Schedule(plan)
+            with_dealer = self.agreement.source == "dealer" and any(True for _ in schedule.demands())
+            if self.agreement.source == "pairwise":
+                check_makeable(schedule)
             members = [*plan.parties]
             if with_dealer:
-                self.agreement.check_source()
                 if self.consortium.dealer is None:
                     raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer].")
                 members.append(self.consortium.dealer.name)

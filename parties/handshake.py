@@ -68,8 +68,6 @@ class Handshake:
         self._conversation = conversation
         self._plan = plan
         self._names = list(plan.parties)
-        if with_dealer:
-            server.agreement.check_source()
         self._dealer = server.consortium.dealer if with_dealer else None
         if with_dealer and self._dealer is None:
             raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer] to it.")

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mpc.engine import Engine, Outcome
+from mpc.engine import Engine
 from mpc.plan import Plan
+from mpc.sampling import draw_rows
 from mpc.schedule import Schedule
 from parties import wire
 from parties.admission import Admission, decoded
@@ -16,21 +17,19 @@ from parties.approvals import Request
 from parties.config import PartyConfig
 from parties.conversation import Conversation
 from parties.errors import Fault
-from parties.handshake import Handshake, receive_words
+from parties.handshake import Handshake
 from parties.links import Links
 from parties.log import Log
+from parties.material import check_makeable, dealt, drive, made_together
 from parties.noise import draw_unseen
 from parties.privacy import Claim, Privacy
 from parties.results import Results
 from parties.server import Server
 from parties.store import Store
-from protocols.correlations import Label
-from protocols.dealer import DealerSource, batches, correction_words
 from protocols.party import Party
-from protocols.prg import derive
 from protocols.ring import Array
 
-__all__ = ["Node", "drive"]
+__all__ = ["Node"]
 
 _BUFFER_BYTES = 48 << 20
 """What the masks and frames of long products take at a time."""
@@ -88,13 +87,16 @@ class Node(Server):
         plan = decoded(plan_bytes)
         request = self.admission.admit(conversation, plan)
         schedule = Schedule(plan)
+        if self.agreement.source == "pairwise":
+            check_makeable(schedule)
         self.log.event("plan_accepted", session=conversation.session.hex(), plan=plan.digest.hex())
         self._record_accepted(plan, conversation, request)
 
         conversation.phase = "load"
         noise = draw_unseen(plan, self.name, self.privacy.unit_rows)
-        claim = self.privacy.claim(plan)
-        inputs, load_s, encode_s = self.store.inputs(plan)
+        drawn = draw_rows(plan, self.name)
+        claim = self.privacy.claim(plan, drawn)
+        inputs, load_s, encode_s = self.store.inputs(plan, drawn)
         if any(self.name in step.params["to"] for _, step in plan.of("reveal")):
             self.results.prepare()
         schedule.warm()
@@ -102,26 +104,28 @@ class Node(Server):
         conversation.tell("progress", phase="loaded")
 
         conversation.phase = "handshake"
-        mine = [(label, demand) for label, demand in schedule.demands() if self.index in demand.holders]
-        first = self.ledger.reserve("dealer", len(mine), conversation.session.hex()) if mine else 0
-        handshake = Handshake(self, conversation, plan, with_dealer=any(True for _ in schedule.demands()))
+        needs_material = any(True for _ in schedule.demands())
+        with_dealer = needs_material and self.agreement.source == "dealer"
+        mine = sum(self.index in demand.holders for _, demand in schedule.demands()) if with_dealer else 0
+        first = self.ledger.reserve("dealer", mine, conversation.session.hex()) if mine else 0
+        handshake = Handshake(self, conversation, plan, with_dealer=with_dealer)
         with handshake.shake(self._loaded(plan), first) as agreed:
             conversation.phase = "offline"
             self.admission.count(conversation, request)
-            self._settle(claim, conversation)
+            self._settle(claim, conversation, agreed.links)
             offline_from = time.perf_counter()
-            source = None
             if agreed.with_dealer:
-                secret = derive(agreed.secrets[agreed.dealer], "material", first)
-                source = DealerSource(self.index, secret, self._corrections(agreed.links, agreed.dealer, schedule))
+                source = dealt(agreed, schedule, self.index, first)
+            else:
+                source = made_together(agreed, schedule, self.index, conversation.session + plan.digest)
             party = Party(self.index, len(plan.parties), agreed.secrets, source)
-            if source is not None:
+            if needs_material:
                 _all_ready(agreed.links, party.others)
             conversation.tell("progress", phase="dealt")
 
             conversation.phase = "online"
             online_from = time.perf_counter()
-            outcome, words = drive(Engine(schedule, party, inputs, noise), agreed.links)
+            outcome, words = drive(Engine(schedule, party, inputs, noise).run, agreed.links)
             done = time.perf_counter()
             conversation.phase = "record"
             session = conversation.session.hex()
@@ -150,13 +154,20 @@ class Node(Server):
             online=encode_s + done - online_from,
         )
 
-    def _settle(self, claim: Claim, conversation: Conversation) -> None:
-        """Use up the privacy budget, before anything is opened."""
-        session = conversation.session.hex()
+    def _settle(self, claim: Claim, conversation: Conversation, links: Links) -> None:
+        """Use up the privacy budget, before anything is opened.
+
+        One party after the other, so that of two sessions that want the last of it one is refused, not both.
+        """
+        session, in_turn = conversation.session.hex(), any(claim.plan.of("noisy"))
+        if in_turn and self.index > 0:
+            links.receive(self.index - 1, 0)
         self.privacy.settle(claim, session)
         for table, losses in claim.losses.items():
             for loss in losses:
                 self.audit.record("debit", session=session, table=table, epsilon=loss.epsilon, delta=loss.delta)
+        if in_turn and self.index + 1 < len(claim.plan.parties):
+            links.send(self.index + 1, [])
 
     def _keep(self, claim: Claim, conversation: Conversation, shares: Mapping[str, Array]) -> None:
         """Keep noised results for when they are asked for again; on a full disk they will have to be paid again."""
@@ -187,19 +198,6 @@ class Node(Server):
         own = [step.params for _, step in plan.of("column") if step.params["party"] == self.name]
         return sorted({(p["table"], p["column"], p["kind"], p["rows"]) for p in own})
 
-    def _corrections(self, links: Links, dealer: int, schedule: Schedule) -> dict[Label, Array]:
-        corrections: dict[Label, Array] = {}
-        for party, batch in batches(schedule.demands()):
-            if party != self.index:
-                continue
-            sizes = [correction_words(demand) for _, demand in batch]
-            words = receive_words(links, dealer, sum(sizes))
-            start = 0
-            for (label, _), size in zip(batch, sizes, strict=True):
-                corrections[label] = words[start : start + size]
-                start += size
-        return corrections
-
 
 def _all_ready(links: Links, others: Sequence[int]) -> None:
     """Wait until every party has its material: the online phase starts at all of them at once."""
@@ -207,22 +205,3 @@ def _all_ready(links: Links, others: Sequence[int]) -> None:
         links.send(peer, [])
     for peer in others:
         links.receive(peer, 0)
-
-
-def drive(engine: Engine, links: Links) -> tuple[Outcome, int]:
-    """Run the engine over the links; its outcome, and the words sent."""
-    words = 0
-
-    def send(peer: int, parts: Sequence[Array]) -> None:
-        nonlocal words
-        words += sum(part.size for part in parts)
-        links.send(peer, parts)
-
-    running = engine.run(send)
-    try:
-        need = next(running)
-        while True:
-            need = running.send(links.receive(*need))
-    except StopIteration as stop:
-        outcome: Outcome = stop.value
-        return outcome, words

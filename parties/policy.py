@@ -21,12 +21,12 @@ from parties.agreement import Agreement
 from parties.errors import Fault
 from parties.terms import KINDS, ColumnTerms
 
-__all__ = ["CLAUSES", "MOST_DEGREE", "Case", "Clause", "check", "check_all", "refusals"]
+__all__ = ["ARRANGING", "CLAUSES", "MOST_DEGREE", "Case", "Clause", "check", "check_all", "refusals"]
 
 MOST_DEGREE = 2
 """Of results, as polynomials in one party's values: enough for variances, covariances and regressions."""
 
-_ALWAYS = frozenset(
+ARRANGING = frozenset(
     {"column", "concat", "constant", "noisy", "rescale", "reshape", "reveal", "share", "stack", "transpose"}
 )
 """Operations that other clauses judge, or that only arrange values or round them."""
@@ -117,7 +117,7 @@ def _computations(case: Case) -> Iterator[str]:
 def _operations(case: Case) -> Iterator[str]:
     if case.agreement.operations is None:
         return
-    allowed = _ALWAYS.union(*(KINDS[kind] for kind in case.agreement.operations))
+    allowed = ARRANGING.union(*(KINDS[kind] for kind in case.agreement.operations))
     for i, step in enumerate(case.plan.steps):
         if step.op not in allowed:
             kinds = [kind for kind, operations in KINDS.items() if step.op in operations]
@@ -132,9 +132,10 @@ def _data(case: Case) -> Iterator[str]:
         name = f"{case.plan.where(i)}: {case.party}.{step.params['table']}"
         if table is None:
             yield f"{name} is not in the agreement"
-        elif step.params["rows"] > table.rows:
+            continue
+        if step.params["rows"] > table.rows:
             yield f"{name} has {step.params['rows']:,} rows, the agreement allows {table.rows:,}"
-        elif step.op == "column":
+        if step.op == "column":
             column = table.columns.get(step.params["column"])
             if reason := "is not in the agreement" if column is None else _differs(step.params, column):
                 yield f"{name}.{step.params['column']} {reason}"
@@ -171,21 +172,24 @@ def _min_rows(case: Case) -> Iterator[str]:
     for where, name, _ in case.reveals():
         if fewest.get(name, case.agreement.min_rows) < case.agreement.min_rows:
             yield (
-                f"{where}: {name!r} would reveal a number that rests on {fewest[name]} of {case.party}'s rows; "
-                f"at least {case.agreement.min_rows} are agreed"
+                f"{where}: {name!r} would reveal a number that rests on {fewest[name]} of {case.party}'s rows, "
+                f"where at least {case.agreement.min_rows} are agreed"
             )
 
 
 def _degree(case: Case) -> Iterator[str]:
     enough = aggregates(case.plan, case.party, case.agreement.min_rows)
-    found = degrees(case.plan, case.party, enough, MOST_DEGREE)
+    found = degrees(case.plan, case.party, enough, MOST_DEGREE, case.agreement.row_conditions)
     for where, name, _ in case.reveals():
         if found[name] == math.inf:
-            yield f"{where}: {name!r} compares single rows of {case.party}, or computes functions of them"
+            yield (
+                f"{where}: {name!r} compares single rows of {case.party}, or computes functions of them; "
+                "row_conditions does not allow that"
+            )
         elif found[name] > MOST_DEGREE:
             yield (
-                f"{where}: {name!r} multiplies {found[name]} values of {case.party} with each other; {MOST_DEGREE} at "
-                "most are allowed, because with more a script can pick out single rows"
+                f"{where}: {name!r} multiplies {found[name]} values of {case.party} with each other, where {MOST_DEGREE} "
+                "at most are allowed, because with more a script can pick out single rows"
             )
 
 

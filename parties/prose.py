@@ -27,6 +27,7 @@ _KINDS = {
     "counts": "how many rows there are",
     "sums": "adding and subtracting, sums, means",
     "products": "multiplying values with each other, as for variances, correlations and regressions",
+    "functions": "quotients, roots, exponentials, logarithms",
     "comparisons": "comparing values, and going on with those for which something holds",
     "extremes": "the smallest and the largest value, and where it stands",
     "choices": "taking out rows by their position",
@@ -54,6 +55,13 @@ def sentences(agreement: Agreement, consortium: Consortium) -> Iterator[tuple[st
     yield (
         "smallest group",
         f"Every number in a result that rests on a party's data rests on at least {agreement.min_rows:,} of its rows.",
+    )
+    yield (
+        "single rows",
+        "Values of single rows may be compared, filtered by and sorted, while they stay secret: a result can rest on "
+        "the few rows that a condition selects."
+        if agreement.row_conditions
+        else "Values of single rows are not compared, filtered by or sorted.",
     )
     yield (
         "random material",

@@ -15,6 +15,7 @@ from mpc.encoding import encode_column
 from mpc.engine import count_input
 from mpc.files import Array as Column
 from mpc.plan import Plan
+from mpc.sampling import Draw, Rows, sampled
 from parties.errors import Fault
 from protocols.ring import Array
 
@@ -75,10 +76,10 @@ class Store:
         with self.path(table).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
 
-    def inputs(self, plan: Plan) -> tuple[dict[int, Array], float, float]:
+    def inputs(self, plan: Plan, drawn: Mapping[Draw, Rows]) -> tuple[dict[int, Array], float, float]:
         """What the plan takes of this party, encoded, by step; the seconds spent on reading and on encoding.
 
-        Reads only the columns that the plan names. Raises Fault TABLE_MISSING, DataError.
+        `drawn`: the rows of its random samples. Reads only the columns that the plan names. Raises Fault TABLE_MISSING, DataError.
         """
         inputs: dict[int, Array] = {}
         wanted: dict[str, dict[str, list[int]]] = {}
@@ -95,6 +96,7 @@ class Store:
                     inputs[i] = encode_column(values[column], plan.steps[i].params, overwrite=i == steps[-1])
                 del values[column]
             encoding += time.perf_counter() - encode_from
+        inputs |= sampled(plan, self._party, inputs, drawn)
         for i, step in plan.of("count"):
             if step.params["party"] == self._party:
                 counted = self.rows(step.params["table"])

@@ -30,8 +30,11 @@ __all__ = [
 
 KINDS: Mapping[str, frozenset[str]] = {
     "counts": frozenset({"count"}),
-    "sums": frozenset({"add", "cumsum", "divide", "negate", "subtract", "sum"}),
-    "products": frozenset({"matmul", "matmul_rounded", "multiply", "multiply_rounded"}),
+    "sums": frozenset({"add", "cumsum", "divide", "mean", "negate", "subtract", "sum"}),
+    "products": frozenset(
+        {"comoment", "deviations", "matmul", "matmul_rounded", "multiply", "multiply_rounded"},
+    ),
+    "functions": frozenset({"exp", "log", "quotient", "reciprocal", "rsqrt", "sigmoid", "sqrt", "tanh"}),
     "comparisons": frozenset(
         {"absolute", "and", "equal", "less", "maximum", "minimum", "not", "where", "xor"},
     ),

@@ -1,6 +1,6 @@
 """Compiled inner loops over packed bits. Importing this module loads numba and compiles, or reads the compilation.
 
-Only `protocols.bits` and `protocols.formula` call these, for long arrays: they check shapes, and pass aligned words.
+Modules with packed bits call these, for long arrays: they see to shapes, and pass aligned contiguous words.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from protocols.kernels import compiled, inner
 
-__all__ = ["evaluate", "negate_where", "pack", "transpose", "transpose_back", "unpack", "wrap_away"]
+__all__ = ["evaluate", "negate_where", "pack", "transpose", "transpose_back", "unpack", "without_wrap"]
 
 _Words = NDArray[np.uint64]
 
@@ -23,6 +23,7 @@ _OUT, _OUT_MATRIX = types.uint64[::1], types.uint64[:, ::1]
 # Measured: rows of a tile stay in the first level of cache, and are long enough to hide what a loop costs to start.
 _TILE = 256
 _WIDTH = np.uint64(_TILE)
+_WORD = np.uint64(64)
 _BLOCKS = 64
 
 
@@ -58,38 +59,51 @@ def unpack(packed: _Words, out: _Words) -> None:
 
 
 @inner
-def _negate_word(word: np.uint64, x: _Words, plus: _Words, out: _Words) -> None:
-    for k in range(out.size):
-        mask = -((word >> np.uint64(k)) & np.uint64(1))
-        out[k] = (x[k] ^ mask) - mask + (plus[k] & mask)
+def _negate(word: np.uint64, start: np.uint64, stop: np.uint64, x: _Words, plus: _Words, out: _Words) -> None:
+    for k in range(stop - start):
+        mask = -((word >> k) & np.uint64(1))
+        out[start + k] = (x[start + k] ^ mask) - mask + (plus[start + k] & mask)
 
 
 @compiled(_VECTOR, _VECTOR, _VECTOR, _OUT)
 def negate_where(packed: _Words, x: _Words, plus: _Words, out: _Words) -> None:
     """Set out to x where the bit is 0, plus - x where it is 1."""
-    for i in range(packed.size):
-        start, stop = 64 * i, min(64 * i + 64, out.size)
-        _negate_word(packed[i], x[start:stop], plus[start:stop], out[start:stop])
+    whole, length = np.uint64(out.size // 64), np.uint64(out.size)
+    for i in range(whole):
+        _negate(packed[i], i * _WORD, (i + np.uint64(1)) * _WORD, x, plus, out)
+    if whole * _WORD < length:
+        _negate(packed[whole], whole * _WORD, length, x, plus, out)
 
 
 @inner
-def _wrap_word(
-    x: _Words, flip: np.uint64, product: _Words, plus: np.uint64, offset: np.uint64, bits: np.uint64, out: _Words
+def _without_wrap(
+    start: np.uint64,
+    stop: np.uint64,
+    y: _Words,
+    f: np.uint64,
+    product: _Words,
+    flip: np.uint64,
+    plus: np.uint64,
+    offset: np.uint64,
+    out: _Words,
 ) -> None:
-    for k in range(out.size):
-        mask = -((flip >> np.uint64(k)) & np.uint64(1))
-        wrap = (product[k] ^ mask) - mask + ((plus >> np.uint64(k)) & np.uint64(1))
-        out[k] = (x[k] >> bits) + offset - (wrap << (np.uint64(64) - bits))
+    for k in range(stop - start):
+        mask = -((flip >> k) & np.uint64(1))
+        wrap = (product[start + k] ^ mask) - mask + ((plus >> k) & np.uint64(1))
+        out[start + k] = (y[start + k] >> f) - (wrap << (_WORD - f)) + offset
 
 
-@compiled(_VECTOR, _VECTOR, _VECTOR, _VECTOR, types.uint64, types.uint64, _OUT)
-def wrap_away(
-    x: _Words, flip: _Words, product: _Words, plus: _Words, offset: np.uint64, bits: np.uint64, out: _Words
+@compiled(_VECTOR, types.uint64, _VECTOR, _VECTOR, _VECTOR, types.uint64, _OUT)
+def without_wrap(
+    y: _Words, f: np.uint64, product: _Words, flip: _Words, plus: _Words, offset: np.uint64, out: _Words
 ) -> None:
-    """Set out to (x >> bits) + offset - 2^(64 - bits) wrap, for wrap = (-1)^flip product + plus; flip, plus packed."""
-    for i in range(flip.size):
-        start, stop = 64 * i, min(64 * i + 64, out.size)
-        _wrap_word(x[start:stop], flip[i], product[start:stop], plus[i], offset, bits, out[start:stop])
+    """Set out to (y >> f) - 2^(64 - f) w + offset for w = plus + product, or less it where `flip`; bits are packed."""
+    whole, length = np.uint64(out.size // 64), np.uint64(out.size)
+    for i in range(whole):
+        stop = (i + np.uint64(1)) * _WORD
+        _without_wrap(i * _WORD, stop, y, f, product, flip[i], plus[i], offset, out)
+    if whole * _WORD < length:
+        _without_wrap(whole * _WORD, length, y, f, product, flip[whole], plus[whole], offset, out)
 
 
 @inner

@@ -19,7 +19,7 @@ import numpy as np
 
 from protocols.columns import Column, open_columns
 from protocols.correlations import Demand, Kind, Label, Part
-from protocols.formula import Formula
+from protocols.formula import Formula, Program
 from protocols.interface import Cost
 from protocols.party import Party
 from protocols.primitives import Primitive, packed_words
@@ -132,7 +132,7 @@ class Polynomials:
         return monomials(tuple(place[i] for i in term) for sums in self.terms for term in sums if len(term) > 1)
 
     @cached_property
-    def formula(self) -> Formula:
+    def program(self) -> Program:
         """Of the bits, the opened ones, their masks and the masks' products."""
         formula = Formula(self.bits, len(self.opened), len(self.opened), len(self.products))
         shares, public, masks, multiples = (formula.rows(number) for number in range(4))
@@ -160,10 +160,11 @@ class Polynomials:
         """Shares of the polynomials, one row each, from those of the bits, shape (bits, words)."""
         if not self.rounds:
             none = np.empty((0, rows.shape[1]), np.uint64)
-            return self.formula(party.index, rows, none, none, none)
+            return self.program(party.index, rows, none, none, none)
         masks = party.draw(self.demand(party.count, rows.shape[1]))
-        (public,) = await open_columns(party, (PLANES, rows[self.opened] ^ masks["bits"]))
-        return self.formula(party.index, rows, public, masks["bits"], masks["products"])
+        masked = rows[self.opened]
+        (public,) = await open_columns(party, (PLANES, np.bitwise_xor(masked, masks["bits"], out=masked)))
+        return self.program(party.index, rows, public, masks["bits"], masks["products"])
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from protocols.bits import pack, warm
+from protocols.bits import pack
 from protocols.boolean import Polynomials
 from protocols.correlations import Demand, Kind, Label
-from protocols.formula import Formula
+from protocols.formula import Program
 from protocols.interface import Cost
 from protocols.masking import FAN_IN, NIBBLE, Mask, Nibble, equal_and_less, less_terms, masked_planes
 from protocols.party import Party
@@ -72,7 +72,7 @@ class _Comparison(Primitive):
 
     def warm(self) -> None:
         """The compiled loops over packed bits."""
-        warm(self.length)
+        self._mask(2).warm()
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _less_joined(groups: list[range]) -> Polynomials:
 
 
 @cache
-def _equal() -> Formula:
+def _equal() -> Program:
     """Of a nibble: c equals r."""
     nibble = Nibble()
     return nibble.formula.gives([nibble.equal(*range(NIBBLE))])

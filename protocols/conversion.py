@@ -20,7 +20,7 @@ from protocols.bits import negate_where, pack, planes, unpack, warm
 from protocols.boolean import PLANES, Polynomials, Term
 from protocols.columns import open_columns
 from protocols.correlations import Demand, Kind, Label, Part
-from protocols.formula import Formula
+from protocols.formula import Formula, Program
 from protocols.interface import Cost
 from protocols.masking import FAN_IN, NIBBLE, Mask, Nibble, equal_and_less, less_terms, masked_planes, nibble_products
 from protocols.party import Party
@@ -152,7 +152,7 @@ class ToBits(Primitive):
 
     def warm(self) -> None:
         """The compiled loops over packed bits."""
-        warm(self.length)
+        self._mask(2).warm()
 
 
 @cache
@@ -183,7 +183,7 @@ def _borrows(nibbles: int) -> tuple[Polynomials, ...]:
 
 
 @cache
-def _difference(borrows: bool) -> Formula:
+def _difference(borrows: bool) -> Program:
     """Of a nibble: the bits of c - r, less a borrow of 1 or none.
 
     Bit j is c_j ^ r_j ^ the borrow from below: c is less than r there, or equal there and the nibble borrows.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,14 @@ from numpy.typing import NDArray
 from protocols import bits
 from protocols.ring import Array
 
-__all__ = ["Formula"]
+__all__ = ["Formula", "Program"]
 
-
-# Measured: steps times words from which the compiled loop pays.
-_COMPILED_WORK = 5 << 13
 
 _INPUTS = 4  # arrays that the compiled loop takes
 
 
 class Formula:
-    """A program over rows of packed bits. Rows are numbers: the constants, the rows of the inputs, then each step's.
+    """A program in the making. Rows are numbers: the constants, the rows of the inputs, then each step's.
 
     `inputs`: the number of rows of each input array, at most four.
     """
@@ -34,16 +32,14 @@ class Formula:
     """Constant rows. ONE is a share of true: ones at party 0, zeros elsewhere."""
 
     def __init__(self, *inputs: int) -> None:
-        self.inputs = inputs
+        self._inputs = inputs
         self._first = 3 + sum(inputs)
         self._steps: list[tuple[int, int, int]] = []
-        self._outputs: tuple[int, ...] = ()
-        self._program: tuple[Array, NDArray[np.int64], int] | None = None
 
     def rows(self, number: int) -> range:
         """The rows of one input array."""
-        start = 3 + sum(self.inputs[:number])
-        return range(start, start + self.inputs[number])
+        start = 3 + sum(self._inputs[:number])
+        return range(start, start + self._inputs[number])
 
     def fold(self, a: int, b: int, c: int) -> int:
         """The row a ^ (b & c)."""
@@ -57,53 +53,59 @@ class Formula:
             total = self.fold(total, row, self.ONES)
         return total
 
-    def gives(self, outputs: Sequence[int]) -> Formula:
-        """This formula, complete: the rows that it computes."""
-        self._outputs = tuple(outputs)
-        self._program = self._allocated()
-        return self
+    def gives(self, outputs: Sequence[int]) -> Program:
+        """The program that computes these rows, holding as few as can be: one that nothing takes any more is reused."""
+        last_use = {row: number for number, step in enumerate(self._steps) for row in step}
+        last_use |= dict.fromkeys((*outputs, self.ZEROS, self.ONES, self.ONE), len(self._steps))
+        place = {row: row for row in range(self._first)}
+        free = [row for row in range(self._first) if row not in last_use]
+        held = self._first
+        steps = []
+        for number, step in enumerate(self._steps):
+            if not free:
+                free.append(held)
+                held += 1
+            # never one of the rows that it takes: the compiled loop is fast where it writes elsewhere
+            place[self._first + number] = free.pop()
+            steps.append((place[self._first + number], *(place[row] for row in step)))
+            free += sorted({place[row] for row in step if last_use[row] == number})
+        return Program(
+            self._inputs,
+            np.array(steps, np.uint64).reshape(-1, 4),
+            np.array([place[row] for row in outputs], np.int64),
+            held,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A formula, complete. Steps: the place of a ^ (b & c), and those of a, b, c, among so many rows held at once."""
+
+    inputs: tuple[int, ...]
+    steps: Array
+    outputs: NDArray[np.int64]
+    held: int
 
     def __call__(self, index: int, *inputs: Array) -> Array:
-        """The output rows, shape (outputs, words), at the party with this index."""
-        if self._program is None or tuple(len(rows) for rows in inputs) != self.inputs:
-            raise ValueError(f"a formula of inputs {self.inputs} got {[rows.shape for rows in inputs]}")
+        """The output rows, shape (outputs, words), at the party with this index. Inputs: (rows, ...), of one length."""
         flat = [rows.reshape(len(rows), math.prod(rows.shape[1:])) for rows in inputs]
         words = flat[0].shape[1]
-        steps, outputs, held = self._program
-        out = np.empty((len(self._outputs), words), np.uint64)
+        if tuple(rows.shape for rows in flat) != tuple((count, words) for count in self.inputs):
+            raise ValueError(f"a formula of inputs of {self.inputs} rows got {[rows.shape for rows in inputs]}")
+        out = np.empty((self.outputs.size, words), np.uint64)
         one = np.uint64(0) if index else ~np.uint64(0)
-        if len(steps) * words >= _COMPILED_WORK:
+        if 64 * inputs[0].shape[-1] > bits.COMPILED_LENGTH:
             from protocols import bit_kernels
 
             none = np.empty((0, words), np.uint64)
             first, second, third, fourth = [bits.usable(rows) for rows in flat] + [none] * (_INPUTS - len(flat))
-            bit_kernels.evaluate(steps, outputs, held, one, first, second, third, fourth, out)
+            bit_kernels.evaluate(self.steps, self.outputs, self.held, one, first, second, third, fourth, out)
             return out
-        constants = [np.full(words, word, np.uint64) for word in (np.uint64(0), ~np.uint64(0), one)]
-        rows = [*constants, *(row for array in flat for row in array)]
-        rows += [constants[0]] * (held - len(rows))
-        for to, a, b, c in steps.tolist():
+        zeros = np.zeros(words, np.uint64)
+        rows = [zeros, ~zeros, zeros | one, *(row for array in flat for row in array)]
+        rows += [zeros] * (self.held - len(rows))
+        for to, a, b, c in self.steps.tolist():
             rows[to] = rows[a] ^ (rows[b] & rows[c])
-        for number, row in enumerate(outputs.tolist()):
+        for number, row in enumerate(self.outputs.tolist()):
             out[number] = rows[row]
         return out
-
-    def _allocated(self) -> tuple[Array, NDArray[np.int64], int]:
-        """Steps (to, a, b, c) and outputs on as few rows as can be: a row that nothing takes any more is used again."""
-        last_use = {row: number for number, step in enumerate(self._steps) for row in step}
-        last_use |= dict.fromkeys((*self._outputs, self.ZEROS, self.ONES, self.ONE), len(self._steps))
-        place = {row: row for row in range(self._first)}
-        free = [row for row in range(self._first) if row not in last_use]
-        held = self._first
-        program = []
-        for number, step in enumerate(self._steps):
-            taken = [place[row] for row in step]
-            free += sorted({place[row] for row in step if last_use[row] == number})
-            if free:
-                to = free.pop()
-            else:
-                to, held = held, held + 1
-            place[self._first + number] = to
-            program.append((to, *taken))
-        steps = np.array(program, np.uint64).reshape(-1, 4)
-        return steps, np.array([place[row] for row in self._outputs], np.int64), held

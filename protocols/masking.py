@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product as pairs
 
 from protocols import bits, ring
 from protocols.boolean import Factors, Term, monomials, multiplied
 from protocols.columns import Column, open_columns
 from protocols.correlations import Demand, Material, Part
-from protocols.formula import Formula
+from protocols.formula import Formula, Program
 from protocols.party import Party
 from protocols.primitives import packed_words
 from protocols.ring import Array
@@ -82,6 +81,12 @@ class Mask(Demand):
         r = bits.words(planes, rows(self.nibbles), self.length)
         return {"products": multiplied(free["bits"], self.products), "r": r}
 
+    def warm(self) -> None:
+        """Load the compiled loops that opening under this mask, and what follows, will want."""
+        bits.warm(self.length)
+        if self.column.width < 64:
+            from protocols import sort_kernels  # noqa: F401
+
 
 @cache
 def nibble_products(size: int = NIBBLE, borrows: bool = False) -> tuple[Term, ...]:
@@ -117,7 +122,7 @@ class Nibble:
 
 
 @cache
-def equal_and_less(size: int = NIBBLE) -> Formula:
+def equal_and_less(size: int = NIBBLE) -> Program:
     """Of the lowest bits of a nibble: c equals r; c is less than r."""
     nibble = Nibble(size)
     return nibble.formula.gives([nibble.equal(*range(size)), nibble.less(size)])
@@ -133,7 +138,7 @@ def less_terms(parts: Sequence[tuple[int, int]]) -> tuple[Term, ...]:
 
 def rows(nibbles: int) -> list[int]:
     """For each bit, its row."""
-    return [j * nibbles + k for k, j in pairs(range(nibbles), range(NIBBLE))]
+    return [j * nibbles + k for k in range(nibbles) for j in range(NIBBLE)]
 
 
 async def masked_planes(party: Party, x: Array, mask: Mask) -> tuple[Array, Material]:

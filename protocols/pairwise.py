@@ -26,6 +26,7 @@ from protocols.ot import bits, costs, material
 from protocols.ot.correlated import Mesh
 from protocols.ot.messages import idle
 from protocols.ot.pipeline import PIPELINE_WORDS, pipelined
+from protocols.ot.softspoken import connect
 from protocols.prg import Stream
 from protocols.products import Product
 from protocols.ring import Array
@@ -33,7 +34,7 @@ from protocols.rounds import Task
 from protocols.selection import BitProduct
 from protocols.truncation import OwnBits, TruncationPair
 
-__all__ = ["PairwiseSource", "can_make", "make", "words"]
+__all__ = ["PairwiseSource", "can_make", "connected", "make", "weight", "words"]
 
 Maker = Callable[[Mesh, Label, Any, Stream], Coroutine[Any, None, Material]]
 
@@ -61,15 +62,17 @@ def can_make(demand: Demand) -> bool:
     return type(demand) in _MAKERS
 
 
-async def make(mesh: Mesh, demands: Iterable[tuple[Label, Demand]], draw: Stream) -> dict[Label, Material]:
+async def make(
+    mesh: Mesh, session: bytes, demands: Iterable[tuple[Label, Demand]], draw: Stream
+) -> dict[Label, Material]:
     """This party's shares of all these correlations, made together with all others, who give the same demands.
 
-    `draw`: a stream of this party's own, for this alone. Raises ValueError for what cannot be made.
+    `session`: bytes that name this session and no other. `draw`: a stream of this party's own, for this alone. Raises ValueError for what cannot be made.
     """
     made: dict[Label, Material] = {}
 
     async def one(label: Label, demand: Demand) -> None:
-        found = await _MAKERS[type(demand)](mesh, label, demand, draw)
+        found = await _MAKERS[type(demand)](mesh, (session.hex(), *label), demand, draw)
         made[label] = Material({name: share for name, share in found.items() if share is not None})
 
     def tasks() -> Iterable[Task[None]]:
@@ -80,6 +83,19 @@ async def make(mesh: Mesh, demands: Iterable[tuple[Label, Demand]], draw: Stream
 
     await pipelined(tasks())
     return made
+
+
+async def connected(
+    party: int, parties: int, session: bytes, demands: Iterable[tuple[Label, Demand]], draw: Stream
+) -> dict[Label, Material]:
+    """`make`, after fresh base OTs with every other party. `session`: bytes that name this session and no other."""
+    return await make(await connect(party, range(parties), session), session, demands, draw)
+
+
+def weight(demands: Iterable[tuple[Label, Demand]]) -> int:
+    """The most words that one party sends another in a round of `connected`."""
+    matrices = (demand.product for _, demand in demands if isinstance(demand, Triple) and _by_lattice(demand.product))
+    return max((2 * lattice.plan(product).weight for product in matrices), default=0) + PIPELINE_WORDS
 
 
 def words(parties: int, demands: Iterable[tuple[Label, Demand]]) -> dict[int, int]:

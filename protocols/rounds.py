@@ -19,7 +19,18 @@ import numpy as np
 
 from protocols.ring import Array
 
-__all__ = ["CHUNK_WORDS", "FRAME_WORDS", "IN_FLIGHT_WORDS", "Exchange", "Need", "Send", "Task", "gather", "run_round"]
+__all__ = [
+    "CHUNK_WORDS",
+    "FRAME_WORDS",
+    "IN_FLIGHT_WORDS",
+    "Exchange",
+    "Need",
+    "Send",
+    "Task",
+    "gather",
+    "run_alone",
+    "run_round",
+]
 
 CHUNK_WORDS = 1 << 18
 """Tasks of at least this much weight together leave as one message a peer: 2 MiB of words."""
@@ -109,6 +120,15 @@ class gather(Awaitable[tuple[T, ...]]):  # noqa: N801 - reads like asyncio's fun
             for task in self._tasks:
                 task.advance()
         return tuple(self._results[i] for i in range(len(self._tasks)))
+
+
+def run_alone(start: Callable[[], Coroutine[Any, None, T]], weight: int, send: Send) -> Generator[Need, Array, T]:
+    """One protocol to its end. Yields what it waits for and is sent it; `weight` as for `Task`."""
+    results: list[T] = []
+    task = Task(start, weight, results.append)
+    while not task.finished:
+        yield from run_round([task], send)
+    return results[0]
 
 
 def _same(coroutine: Coroutine[Any, None, T]) -> Coroutine[Any, None, T]:

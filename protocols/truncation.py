@@ -6,7 +6,9 @@ S. Ghosh, M. Keller, R. Rachuri, P. Scholl, "Improved Primitives for MPC over Mi
 2020). For two parties: Z. Huang, W. Lu, C. Hong, J. Ding, "Cheetah" (USENIX Security 2022), here with dealt bits in the
 place of oblivious transfer. Adversary: semi-honest, up to n - 1 of n >= 2 parties, given a source that keeps faith.
 
-The upper neighbour comes with the probability of the fraction: rounding is unbiased, and exact where 2^f divides x.
+The upper neighbour comes with the probability of the fraction: rounding is unbiased, and exact where 2^f divides x. It
+comes where the fraction is above a uniform threshold, which is in what parties see: who learns the result learns x to
+within one unit about that threshold, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from protocols import ring
-from protocols.bits import negate_where, pack, unpack, warm
+from protocols.bits import COMPILED_LENGTH, negate_where, pack, unpack, usable, warm
 from protocols.boolean import PLANES
 from protocols.columns import Column, open_columns
 from protocols.correlations import Demand, Kind, Label, Part
@@ -118,16 +120,27 @@ class Truncation(Primitive):
         from y makes good.
         """
         material = party.draw(self._demand(2))
-        f, first = np.uint64(self.bits), party.index == 0
+        first = party.index == 0
         y = ring.add(x, _OFFSET - np.uint64(1)) if first else x
         top = pack(y, 63)
         own = top ^ material["a" if first else "b"]
         (differ,) = await open_columns(party, (PLANES, own))
         other = differ ^ own
         bit = top & ~other if first else top & ~other | other & own
-        wrap = ring.add(negate_where(~differ, material["product"]), unpack(bit, self.length))
-        z = ring.subtract(y >> f, wrap << np.uint64(64) - f)
-        return ring.subtract(z, (_OFFSET >> f) - np.uint64(1)) if first else z
+        back = (1 - (1 << 62 - self.bits)) % (1 << 64) if first else 0
+        return self._without_wrap(y, material["product"], ~differ, bit, np.uint64(back))
+
+    def _without_wrap(self, y: Array, product: Array, negate: Array, bit: Array, back: np.uint64) -> Array:
+        """y / 2^f - 2^(64 - f) w, moved back; w: the product, negative where that is said, and the bit."""
+        f = np.uint64(self.bits)
+        if self.length < COMPILED_LENGTH:
+            wrap = ring.add(negate_where(negate, product), unpack(bit, self.length))
+            return ring.add(ring.subtract(y >> f, wrap << np.uint64(64) - f), back)
+        from protocols import bit_kernels
+
+        z = np.empty(self.length, np.uint64)
+        bit_kernels.without_wrap(usable(y), f, usable(product), negate, bit, back, z)
+        return z
 
     async def _among_many(self, party: Party, x: Array) -> Array:
         """With y = x + 2^62 < 2^63, open c = y + r: it wrapped (w) where the top bit of r is 1 and that of c is 0.

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from types import MappingProxyType
 
 __all__ = ["Curve", "polynomial", "value"]
 
 _CONTEXT = Context(prec=60)
-_NODES = 64
-_MOST_DEGREE = 32
+_NODES = 32
+_MOST_DEGREE = 28
 _MOST_GROWTH = 8
 _FINE = 1 << 160
 
@@ -56,12 +56,12 @@ def value(f: str, x: Fraction) -> Fraction:
         return Fraction(_FUNCTIONS[f](_decimal(x)))
 
 
-@cache
+@lru_cache(maxsize=1 << 10)
 def polynomial(curve: Curve, error: Fraction) -> tuple[Fraction, ...] | None:
     """The coefficients, lowest first, of a polynomial in t nowhere further than `error` from the curve.
 
-    None where the interval is too wide: where that would take a degree above 32, or coefficients so large that their
-    rounding shows. Interpolation in 64 Chebyshev points, cut off where the rest does not matter any more (L. N.
+    None where the interval is too wide: where that would take a degree above 28, or coefficients so large that their
+    rounding shows. Interpolation in 32 Chebyshev points, cut off where the rest does not matter any more (L. N.
     Trefethen, Approximation Theory and Approximation Practice, SIAM 2013, chapters 3, 4 and 8).
     """
     middle, half = (curve.low + curve.high) / 2, (curve.high - curve.low) / 2

@@ -18,7 +18,7 @@ from mpc.types import RING_BITS, Shape
 from protocols import ring
 from protocols.boolean import And, invert
 from protocols.comparison import IsZero, Negative
-from protocols.conversion import ToRing, lowest_bit
+from protocols.conversion import ToBits, ToRing, lowest_bit
 from protocols.correlations import Kind
 from protocols.primitives import Primitive, packed_words
 from protocols.products import Product
@@ -126,28 +126,26 @@ class Ring:
         """Times 2^bits, locally, or truncated where `bits` is negative."""
         return self * (1 << bits) if bits > 0 else self.truncate(-bits)
 
-    def negative(self) -> Bits:
-        """Whether each element is below 0: three rounds."""
+    def negative(self, bits: int = RING_BITS) -> Bits:
+        """Whether each element is below 0: at most three rounds. `bits`: of signed integers that hold all elements."""
         shape = (packed_words(self.size),)
         return Bits(
             self.builder,
-            self.builder.primitive(Negative(self.size), (self.number,), shape),
+            self.builder.primitive(Negative(self.size, min(bits, RING_BITS)), (self.number,), shape),
             self.shape,
         )
 
-    def is_zero(self) -> Bits:
-        """Whether each element is 0: three rounds."""
+    def is_zero(self, bits: int = RING_BITS) -> Bits:
+        """Whether each element is 0: at most three rounds. `bits`: of signed integers that hold all elements."""
         shape = (packed_words(self.size),)
         return Bits(
             self.builder,
-            self.builder.primitive(IsZero(self.size), (self.number,), shape),
+            self.builder.primitive(IsZero(self.size, min(bits, RING_BITS)), (self.number,), shape),
             self.shape,
         )
 
     def bits(self, planes: int) -> Bits:
         """The lowest bits of each element, in `planes` planes."""
-        from protocols.conversion import ToBits  # TODO: at the top when it is there
-
         number = self.builder.primitive(ToBits(self.size, planes), (self.number,), (planes, packed_words(self.size)))
         return Bits(self.builder, number, self.shape, planes)
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 import numpy as np
 
 from mpc.circuits.builder import Ring
 from mpc.circuits.wide import rounded_product
+from mpc.errors import PlanError
 from mpc.types import RING_BITS
 from protocols import ring
 from protocols.products import Product
 from protocols.ring import Array
 
-__all__ = ["MOST", "Fixed", "combined", "nearest"]
+__all__ = ["MOST", "Fixed", "combined", "inner", "nearest"]
 
 MOST = 1 << 62
 """What is truncated stays below this."""
@@ -36,7 +38,7 @@ class Fixed:
 
     def __post_init__(self) -> None:
         if self.bound >= 2 * MOST:
-            raise OverflowError("a circuit's numbers could overflow the ring")
+            raise PlanError("a function's numbers could overflow the ring", "Narrow the range of its operands.")
 
     def finer(self, scale: int) -> Fixed:
         """The same numbers with at least so many fractional bits."""
@@ -59,15 +61,19 @@ class Fixed:
         """The product with all its fractional bits: one round."""
         return Fixed(self.words * other.words, self.scale + other.scale, self.bound * other.bound)
 
-    def times(self, other: Fixed, scale: int) -> Fixed:
-        """The product with so many fractional bits: off by one unit, or four where the ring cannot hold it exactly."""
-        if self.bound * other.bound < MOST:
-            return (self * other).at(scale)
+    def times(self, other: Fixed, scale: int, most: Fraction | None = None) -> Fixed:
+        """The product with so many fractional bits: off by one unit, or four where the ring cannot hold it exactly.
+
+        `most`: what the product's absolute value does not exceed, where more is known of it than of its factors.
+        """
+        exact, shift = self.scale + other.scale, self.scale + other.scale - scale
+        bound = self.bound * other.bound if most is None else _ceil(most * Fraction(2) ** exact)
         x, y = self.words, other.words
-        shift = self.scale + other.scale - scale
+        if bound < MOST or shift <= 0:
+            return Fixed(x * y, exact, bound).at(scale)
         product = Product("multiply", x.shape, y.shape)
         words = rounded_product(product, x, y, _bits(self.bound), _bits(other.bound), shift)
-        return Fixed(words, scale, nearest(Fraction(self.bound * other.bound) / Fraction(2) ** shift) + 4)
+        return Fixed(words, scale, _ceil(bound / Fraction(2) ** shift) + 4)
 
 
 def combined(terms: Sequence[tuple[Fraction, Fixed]], constant: Fraction, scale: int) -> Fixed:
@@ -78,18 +84,24 @@ def combined(terms: Sequence[tuple[Fraction, Fixed]], constant: Fraction, scale:
     """
     values = [x for _, x in terms]
     bounds = [*(x.bound for x in values), 1]
-    rest = [factor * Fraction(1 << scale, 1 << x.scale) for factor, x in terms] + [constant * (1 << scale)]
-    bound = -(-sum(abs(factor) * most for factor, most in zip(rest, bounds, strict=True)) // 1) + 1
-    total: Ring | None = None
-    while (reach := sum(abs(factor) * most for factor, most in zip(rest, bounds, strict=True))) > Fraction(1, 2) or total is None:
+    rest = [factor * Fraction(2) ** (scale - x.scale) for factor, x in terms] + [constant * Fraction(2) ** scale]
+    bound = reach = _reach(rest, bounds)
+    parts: list[Ring] = []
+    while not parts or reach > Fraction(1, 2):
         whole = all(factor.denominator == 1 for factor in rest)
-        bits = 0 if whole else ((MOST - sum(bounds)) // -(-reach // 1)).bit_length() - 1
+        bits = 0 if whole else ((MOST - sum(bounds)) // _ceil(reach)).bit_length() - 1
         digits = [nearest(factor * (1 << bits)) for factor in rest]
-        part = _weighted(values, digits).truncate(bits)
-        total = part if total is None else total + part
+        parts.append(_weighted(values, digits).truncate(bits))
         rest = [factor - Fraction(digit, 1 << bits) for factor, digit in zip(rest, digits, strict=True)]
-        bound += 1
-    return Fixed(total, scale, bound)
+        reach = _reach(rest, bounds)
+    return Fixed(reduce(add, parts), scale, _ceil(bound) + len(parts) + 1)
+
+
+def inner(pairs: Sequence[tuple[Fixed, Fixed]], scale: int) -> Fixed:
+    """A sum of products with so many fractional bits: off by one unit in all, or as `times` each."""
+    if sum(x.bound * y.bound for x, y in pairs) < MOST and len({x.scale + y.scale for x, y in pairs}) == 1:
+        return reduce(add, (x * y for x, y in pairs)).at(scale)
+    return reduce(add, (x.times(y, scale) for x, y in pairs))
 
 
 def nearest(number: Fraction) -> int:
@@ -110,6 +122,14 @@ def _sum(factors: Sequence[int], index: int, *shares: Array) -> Array:
     for share, factor in zip(shares[1:], multipliers[1:], strict=True):
         total = ring.add(total, ring.multiply(share, factor))
     return ring.add(total, constant, out=total) if index == 0 else total
+
+
+def _reach(factors: Sequence[Fraction], bounds: Sequence[int]) -> Fraction:
+    return sum((abs(factor) * bound for factor, bound in zip(factors, bounds, strict=True)), Fraction(0))
+
+
+def _ceil(number: Fraction) -> int:
+    return -(-number.numerator // number.denominator)
 
 
 def _bits(bound: int) -> int:

@@ -1,9 +1,8 @@
-"""Positive numbers brought into one octave: the place of the highest bit is found, and the number moved up by it.
+"""Positive numbers brought into one octave, as floating point has them: the place of the highest bit, and the number
+moved up by it.
 
-y = fraction * 2^(octave + 1), fraction in [1/2, 1), as floating point has it; D. Bogdanov, R. Talviste, "High-performance
-secure multi-party computation for data mining applications" (2012) and O. Catrina, A. Saxena, "Secure Computation with
-Fixed-Point Numbers" (FC 2010), section 4, normalise for division. Here the highest bit is not looked for bit by bit: all
-`y >= 2^k` come together, as products of inverted bits, and any function of the octave is a public combination of them.
+O. Catrina, A. Saxena, "Secure Computation with Fixed-Point Numbers" (FC 2010), section 3.4: prefix products of the
+inverted bits tell whether y >= 2^k, for all k at once. Any function of the octave is a public combination of these.
 """
 
 from __future__ import annotations
@@ -11,26 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from itertools import pairwise
 
-import numpy as np
-
-from mpc.circuits.builder import Bits, Ring
+from mpc.circuits.builder import Ring
 from mpc.circuits.fixed import Fixed
-from mpc.types import RING_BITS
-from protocols import ring
-from protocols.bit_polynomials import BitPolynomials
-from protocols.boolean import Polynomials
-from protocols.primitives import packed_words
-from protocols.ring import Array
+from mpc.circuits.planes import picked, prefix_products, weighted
 
-__all__ = ["Normalised", "chosen", "normalised", "polynomials"]
+__all__ = ["Normalised", "normalised"]
 
 _GUARD = 6
 """Bits below the lowest octave that are looked at."""
-
-_FAN_IN = 4
 
 
 @dataclass(frozen=True)
@@ -81,58 +70,4 @@ def thermometer(y: Ring, low: int, high: int) -> tuple[Ring, bool]:
 
 def chosen(above: Ring, values: Sequence[int]) -> Ring:
     """The value at the place that a thermometer shows: values[0] where nothing is reached. No message."""
-    steps = [values[0], *(upper - lower for lower, upper in pairwise(values))]
-    return above.local(partial(_stepped, _words(steps)), above.shape[1:])
-
-
-def prefix_products(x: Bits) -> Bits:
-    """Plane i is the product of planes 0 to i: one round up to four planes, two up to 16, three up to 64."""
-    if x.planes == 1:
-        return x
-    runs = _within_groups(x)
-    groups = -(-x.planes // _FAN_IN)
-    if groups == 1:
-        return runs
-    joined, ends = runs, [_FAN_IN * (g + 1) - 1 for g in range(groups - 1)]
-    before = [tuple(ends[:g]) for g in range(groups)]
-    if groups > _FAN_IN:
-        across = _within_groups(picked(runs, ends))
-        joined = runs.local(lambda index, x, y: np.concatenate([x, y]), x.planes + across.planes, across)
-        before = [tuple(x.planes + k for k in _runs_up_to(g)) for g in range(groups)]
-    terms = tuple(((*before[i // _FAN_IN], i),) for i in range(x.planes))
-    return polynomials(joined, terms)
-
-
-def _within_groups(x: Bits) -> Bits:
-    """Plane i is the product of the planes of its group up to i."""
-    return polynomials(x, tuple((tuple(range(i - i % _FAN_IN, i + 1)),) for i in range(x.planes)))
-
-
-def _runs_up_to(count: int) -> list[int]:
-    """Which runs make up the first so many planes, where those up to each are in groups."""
-    whole, rest = divmod(count, _FAN_IN)
-    return [_FAN_IN * (g + 1) - 1 for g in range(whole)] + ([count - 1] if rest else [])
-
-
-def polynomials(x: Bits, terms: tuple[tuple[tuple[int, ...], ...], ...]) -> Bits:
-    """Sums of products of planes: one round."""
-    primitive = BitPolynomials(x.size, Polynomials(x.planes, terms))
-    words = packed_words(x.size)
-    number = x.builder.primitive(primitive, (x.number,), (len(terms), words) if len(terms) > 1 else (words,))
-    return Bits(x.builder, number, x.shape, len(terms))
-
-
-def picked(x: Bits, planes: Sequence[int]) -> Bits:
-    """Some planes, in this order."""
-    if x.planes == 1:
-        return x
-    return x.local(lambda index, x: x[planes] if len(planes) > 1 else x[planes[0]], len(planes))
-
-
-def _stepped(steps: Array, index: int, above: Array) -> Array:
-    total = ring.matmul(steps[1:], above.reshape(len(above), -1)).reshape(above.shape[1:])
-    return ring.add(total, steps[0], out=total) if index == 0 else total
-
-
-def _words(values: Sequence[int]) -> Array:
-    return np.array([value % (1 << RING_BITS) for value in values], np.uint64)
+    return weighted(above, [upper - lower for lower, upper in pairwise(values)], values[0])

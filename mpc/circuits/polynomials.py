@@ -11,10 +11,9 @@ from fractions import Fraction
 
 from mpc.circuits.fixed import Fixed, combined
 
-__all__ = ["BLOCK", "evaluated", "joined", "powers"]
+__all__ = ["blocks", "evaluated", "joined", "powers"]
 
-BLOCK = 4
-"""Coefficients of a block."""
+_BLOCK = 4
 
 
 def evaluated(coefficients: Sequence[Fraction], t: Fixed, scale: int) -> Fixed:
@@ -23,13 +22,18 @@ def evaluated(coefficients: Sequence[Fraction], t: Fixed, scale: int) -> Fixed:
     Degrees up to 4 take at most five rounds and three products, up to 8 seven and four, up to 16 nine and seven. Off by
     a few units of the last place of t and of the result, where coefficients decrease as those of `approximation` do.
     """
-    degree = max(len(coefficients) - 1, 1)
-    known = powers(t, min(degree, BLOCK))
-    starts = range(0, degree, BLOCK)
-    # the last block may be longer by one: the fourth power is there
-    blocks = [coefficients[i : i + BLOCK if i + BLOCK < degree else None] for i in starts]
-    parts = [combined([(c, x) for c, x in zip([*block[1:], Fraction(0)], known, strict=False)], block[0], scale) for block in blocks]
+    known = powers(t, min(max(len(coefficients) - 1, 1), _BLOCK))
+    parts = []
+    for start, stop in blocks(len(coefficients)):
+        factors = coefficients[start + 1 : stop] or [Fraction(0)]
+        parts.append(combined(list(zip(factors, known, strict=False)), coefficients[start], scale))
     return joined(parts, known[-1])
+
+
+def blocks(count: int) -> list[tuple[int, int]]:
+    """So many coefficients cut into blocks; the last may be longer by one, for the fourth power is there."""
+    starts = list(range(0, max(count - 1, 1), _BLOCK))
+    return list(zip(starts, [*starts[1:], count], strict=True))
 
 
 def powers(t: Fixed, most: int) -> list[Fixed]:

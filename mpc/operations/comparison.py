@@ -35,7 +35,7 @@ class Less(Circuit):
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Bits:
         x, y = aligned_rings(operands, types)
-        return (x - y).negative()
+        return (x - y).negative(_difference_bits(types))
 
 
 class Equal(Circuit):
@@ -59,7 +59,7 @@ class Equal(Circuit):
         if all(type_.domain == BOOLEAN for type_ in types):
             return ~Xor().build(operands, types, params)
         x, y = aligned_rings(operands, types)
-        return (x - y).is_zero()
+        return (x - y).is_zero(_difference_bits(types))
 
 
 class And(Circuit):
@@ -166,7 +166,7 @@ class Absolute(Circuit):
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
         x = operands[0].ring()
-        return x + x.negative().select(x * -2)
+        return x + x.negative(types[0].bits).select(x * -2)
 
 
 class Minimum(Circuit):
@@ -189,7 +189,7 @@ class Minimum(Circuit):
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
         x, y = aligned_rings(operands, types)
         difference = x - y
-        return difference.negative().select(difference) + y
+        return difference.negative(_difference_bits(types)).select(difference) + y
 
 
 class Maximum(Circuit):
@@ -212,7 +212,7 @@ class Maximum(Circuit):
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
         x, y = aligned_rings(operands, types)
         difference = y - x
-        return difference.negative().select(-difference) + y
+        return difference.negative(_difference_bits(types)).select(-difference) + y
 
 
 def aligned_rings(operands: Sequence[Ring | Bits], types: Sequence[Type]) -> list[Ring]:

@@ -36,7 +36,7 @@ class _Extreme(Circuit):
         while x.shape[0] > 1:
             left, right, odd = _halves(x)
             difference = (right - left) * self.sign
-            better = difference.negative().select(right - left) + left
+            better = difference.negative(self.working_bits(types, params)).select(right - left) + left
             x = concat([better, odd]) if odd.shape[0] else better
         return x.reshape(*x.shape[1:])
 
@@ -74,7 +74,7 @@ class _ArgExtreme(_Extreme):
         place = (x - x) + np.ascontiguousarray(np.broadcast_to(places, x.shape))
         while x.shape[0] > 1:
             (left, right, odd), (left_place, right_place, odd_place) = _halves(x), _halves(place)
-            later = ((right - left) * self.sign).negative()
+            later = ((right - left) * self.sign).negative(self.working_bits(types, params))
             better = later.select(right - left) + left
             better_place = later.select(right_place - left_place) + left_place
             x = concat([better, odd]) if odd.shape[0] else better

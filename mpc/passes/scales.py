@@ -24,7 +24,7 @@ _SMALLEST = _MOST_BITS - MAX_SCALE
 _COMFORT = 30
 """Significant bits that inputs keep where a rounding of intermediate values can make room instead."""
 
-_SMALL = 1 << 12
+_SMALL = 1 << 10
 """Products of at most so many terms in all keep their precision by being computed in limbs."""
 
 
@@ -125,8 +125,14 @@ class _Settling:
         step = self.steps[i]
         if not _adjustable(step):
             return
+        least = 0
+        if isinstance(step.operation, Function):
+            if "precision" in step.params:
+                precision = max(self.precision, step.params["precision"])
+                step = self.steps[i] = replace(step, params={**step.params, "precision": precision})
+            least = self.floor(i, 0)
         magnitude, finest = _magnitude(step, self.types)
-        self.bits.setdefault(i, min(_most_bits(step), magnitude + finest))
+        self.bits[i] = max(self.bits.get(i, min(_most_bits(step), magnitude + finest)), least)
         scale = max(0, min(self.bits[i] - magnitude, finest))
         self.steps[i] = replace(step, params={**step.params, "scale": scale})
 
@@ -185,7 +191,8 @@ class _Settling:
             return floor
         inputs = [self.types[j] for j in step.inputs]
         magnitude, _ = _magnitude(step, self.types)
-        return max(floor, magnitude + step.operation.least_scale(inputs, step.params, self.precision))
+        precision = step.params.get("precision", self.precision)
+        return max(floor, magnitude + step.operation.least_scale(inputs, step.params, precision))
 
     def feeding(self, steps: Iterable[int]) -> set[int]:
         """The nearest real inputs and roundings among some steps and those that they depend on."""

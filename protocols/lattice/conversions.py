@@ -19,14 +19,13 @@ _LIMBS = types.Array(types.uint64, 3, "C", readonly=True)
 
 _u32, _u64 = np.uint32, np.uint64
 _32 = _u64(32)
-_31_BITS = _u32((1 << 31) - 1)
 _COIN_BITS, _COINS = _u64(21), _u64((1 << 21) - 1)
 _DITHER_BITS, _DITHER = _u64(22), _u64((1 << 22) - 1)
 _CHUNK = 512
 
 
 @inner
-def _ones(x: int) -> int:
+def _ones(x: np.uint64) -> np.uint64:
     """How many of 64 bits are set, in the form that compilers know."""
     x = x - ((x >> _u64(1)) & _u64(0x5555555555555555))
     x = (x & _u64(0x3333333333333333)) + ((x >> _u64(2)) & _u64(0x3333333333333333))
@@ -35,7 +34,7 @@ def _ones(x: int) -> int:
 
 
 @inner
-def _small(x: Words, random: Words, q: int, out: Residues) -> None:
+def _small(x: Words, random: Words, q: np.uint64, out: Residues) -> None:
     for j in range(x.size):
         r = random[j]
         carry = ((x[j] * q >> (_u64(64) - _DITHER_BITS)) + (r & _DITHER)) >> _DITHER_BITS
@@ -43,7 +42,7 @@ def _small(x: Words, random: Words, q: int, out: Residues) -> None:
 
 
 @inner
-def _encode(x: Words, small: Residues, q: int, p: int, inverse: int, out: Residues) -> None:
+def _encode(x: Words, small: Residues, q: np.uint64, p: np.uint32, inverse: np.uint32, out: Residues) -> None:
     for j in range(x.size):
         w = x[j] * q
         t = _u32(p - reduced(w >> _32, w & LOW, p, inverse) + small[j])
@@ -52,11 +51,12 @@ def _encode(x: Words, small: Residues, q: int, p: int, inverse: int, out: Residu
 
 
 @compiled(_WORDS, _WORDS, types.uint64, _VECTOR, _VECTOR, types.uint32[:, :, ::1])
-def encode(x: Words, random: Words, q: int, primes: Residues, inverses: Residues, out: Residues) -> None:
+def encode(x: Words, random: Words, q: np.uint64, primes: Residues, inverses: Residues, out: Residues) -> None:
     """Set out (polynomials, primes, n) to floor(q x / 2^64) + carry + error, for `q` the modulus mod 2^64.
 
-    From each random word: 22 bits whose sum with the next 22 bits of q x carries, which rounds at random; and the
-    difference of two times 21 coins, the error. As q is 0 modulo each prime, floor(q x / 2^64) = -(q x mod 2^64) / 2^64.
+    From each random word: 22 bits that are added to the first 22 bits behind the point, so that the carry rounds at
+    random; and two times 21 coins, whose difference is the error. As q is 0 modulo each prime, floor(q x / 2^64) is
+    -(q x mod 2^64) / 2^64 there.
     """
     small = np.empty(x.shape[1], np.uint32)
     for k in range(x.shape[0]):
@@ -66,7 +66,7 @@ def encode(x: Words, random: Words, q: int, primes: Residues, inverses: Residues
 
 
 @inner
-def _add_limb(x: Words, constants: Residues, p: int, out: Residues) -> None:
+def _add_limb(x: Words, constants: Residues, p: np.uint32, out: Residues) -> None:
     low, low_quotient, high, high_quotient, negative = constants
     for j in range(x.size):
         s = add(out[j], times(_u32(x[j]), low, low_quotient, p), p)
@@ -89,18 +89,18 @@ def residues(x: Words, constants: Residues, primes: Residues, out: Residues) -> 
 
 
 @inner
-def _count_beyond(x: Residues, p: int) -> int:
-    """Keep 31 bits of each; how many are no residues."""
+def _count_beyond(x: Residues, p: np.uint32, mask: np.uint32) -> int:
+    """Keep some bits of each; how many are no residues."""
     count = 0
     for j in range(x.size):
-        x[j] &= _31_BITS
+        x[j] &= mask
         count += x[j] >= p
     return count
 
 
-@compiled(types.uint32[:, :, ::1], _VECTOR, types.int64[::1])
-def candidates(x: Residues, primes: Residues, rejected: NDArray[np.int64]) -> None:
-    """Make 32-bit words (polynomials, primes, n) 31-bit ones; list where they are no residues, behind their number."""
+@compiled(types.uint32[:, :, ::1], _VECTOR, _VECTOR, types.int64[::1])
+def candidates(x: Residues, primes: Residues, masks: Residues, rejected: NDArray[np.int64]) -> None:
+    """Mask words (polynomials, primes, n); list the places of those that are no residues, behind their number."""
     polynomials, count, n = x.shape
     chunk = min(_CHUNK, n)
     found = 0
@@ -108,7 +108,7 @@ def candidates(x: Residues, primes: Residues, rejected: NDArray[np.int64]) -> No
         for i in range(count):
             for start in range(0, n, chunk):
                 here = x[k, i, start : start + chunk]
-                if _count_beyond(here, primes[i]):
+                if _count_beyond(here, primes[i], masks[i]):
                     for j in range(chunk):
                         if here[j] >= primes[i]:
                             found += 1
@@ -117,7 +117,7 @@ def candidates(x: Residues, primes: Residues, rejected: NDArray[np.int64]) -> No
 
 
 @inner
-def _drop(x: Residues, last: Residues, factor: int, quotient: int, p: int) -> None:
+def _drop(x: Residues, last: Residues, factor: np.uint32, quotient: np.uint32, p: np.uint32) -> None:
     for j in range(x.size):
         x[j] = times(subtract(x[j], last[j], p), factor, quotient, p)
 
@@ -126,20 +126,21 @@ def _drop(x: Residues, last: Residues, factor: int, quotient: int, p: int) -> No
 def switch(x: Residues, constants: Residues, primes: Residues, keep: int) -> None:
     """Divide x (polynomials, primes, n) by all but the first `keep` primes, rounding down by each; in place.
 
-    constants[l, i] is 1 / p_l modulo p_i and its quotient. Primes descend, so what is modulo p_l is in range for p_i.
+    constants[l, i]: 1 / p_l modulo p_i and its quotient. Primes descend, so that a residue of p_l is one of p_i.
     """
     for k in range(x.shape[0]):
-        for l in range(x.shape[1] - 1, keep - 1, -1):
-            for i in range(l):
-                _drop(x[k, i], x[k, l], constants[l, i, 0], constants[l, i, 1], primes[i])
+        for last in range(x.shape[1] - 1, keep - 1, -1):
+            for i in range(last):
+                _drop(x[k, i], x[k, last], constants[last, i, 0], constants[last, i, 1], primes[i])
 
 
 @compiled(_TABLE, _VECTOR, _TABLE, _WORDS, types.uint64[::1])
 def decode(x: Residues, primes: Residues, inverses: Residues, fractions: Words, out: Words) -> None:
     """Set out to the nearest whole number to 2^64 x / q, modulo 2^64; x (primes, n) holds residues modulo q.
 
-    By the Chinese remainder theorem x / q is the sum of v_i / p_i, up to whole numbers, for v_i = x_i / (q / p_i) mod p_i.
-    `inverses`: these factors and quotients. `fractions`: floor(2^128 / p_i) as 64 bits and twice 32.
+    By the Chinese remainder theorem x / q is the sum of v_i / p_i, up to whole numbers, where v_i = x_i / (q / p_i)
+    mod p_i. `inverses`: these factors and their quotients. `fractions`: floor(2^128 / p_i) in 64, 32 and 32 bits.
+    What is cut off is below 2^-29 in all.
     """
     for j in range(out.size):
         whole = fraction = _u64(0)

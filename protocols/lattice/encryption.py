@@ -1,13 +1,11 @@
-"""What the two parties of a product do to ciphertexts: BFV's encryption with plaintext modulus 2^64, symmetric and seeded.
+"""What the two parties of a product do to ciphertexts: symmetric, seeded BFV encryption with plaintext modulus 2^64.
 
-J. Fan and F. Vercauteren, ePrint 2012/144, with the scaling q x / 2^64 of A. Kim, Y. Polyakov, V. Zucca, ASIACRYPT 2021;
-many secrets share one uniform half, as in C. Peikert, V. Vaikuntanathan, B. Waters, CRYPTO 2008. Adversary: semi-honest.
-Bounds and proofs: docs/lattice.md, whose names stand here: (b, a) a ciphertext, s a secret, u and f what hides Y.
+J. Fan and F. Vercauteren, ePrint 2012/144, with the scaling q x / 2^64 of A. Kim, Y. Polyakov and V. Zucca, ASIACRYPT
+2021; several secrets share a uniform half, as in C. Peikert, V. Vaikuntanathan and B. Waters, CRYPTO 2008. Adversary:
+semi-honest. Bounds and proofs are in docs/lattice.md, with the names used here: (b, a) a ciphertext, s a secret.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 
@@ -15,23 +13,16 @@ from protocols.correlations import Label
 from protocols.lattice.ntt import Residues, Ring, ring
 from protocols.lattice.packing import pack_y, unpack
 from protocols.lattice.parameters import KEPT, Parameters
+from protocols.ot.messages import InvalidMessage
 from protocols.prg import Stream, derive
 from protocols.ring import Array
 
-__all__ = ["HEADER_WORDS", "Answerer", "CiphertextError", "Encryptor"]
+__all__ = ["HEADER_WORDS", "Answerer", "Encryptor"]
 
 HEADER_WORDS = 8
 """What goes before the first ciphertexts: the seed of the uniform halves, and a tag that binds it to its label."""
 
 _WORD = 1 << 64
-
-
-class CiphertextError(ValueError):
-    """What a peer sent cannot be what the protocol says. `reason`: another key, too many or few words, no residue."""
-
-    def __init__(self, reason: Literal["key", "length", "residue"], message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Encryptor:
@@ -40,8 +31,9 @@ class Encryptor:
     `label` names the session, the product and the direction: the same at both ends, used once.
     """
 
-    def __init__(self, parameters: Parameters, label: Label, randomness: Stream) -> None:
+    def __init__(self, peer: int, parameters: Parameters, label: Label, randomness: Stream) -> None:
         p = parameters
+        self._peer = peer
         self._parameters = p
         self._randomness = randomness
         self._ring, self._small = ring(p.degree, p.primes), ring(p.degree, p.primes[:KEPT])
@@ -62,16 +54,16 @@ class Encryptor:
         self._ring.accumulate(self._negated, a[:, None], b)
         return b.reshape(-1).view(np.uint64)
 
-    def decrypt(self, words: Array, answers: slice) -> Array:
-        """This party's share (rows, columns, digits apart) of some blocks of columns. Raises CiphertextError."""
+    def decrypt(self, words: Array, answers: range) -> Array:
+        """This party's share (rows, columns, digits apart) of some blocks of columns. Raises InvalidMessage."""
         p, small = self._parameters, self._small
-        count = answers.stop - answers.start
+        count = len(answers)
         outputs = p.rows * p.outputs(answers)
-        halves = _residues(words, p.answer_words(answers))[: KEPT * (count * p.degree + outputs)]
+        halves = _residues(words)[: KEPT * (count * p.degree + outputs)]
         c1 = halves[: -KEPT * outputs].reshape(count, KEPT, p.degree).copy()
         c0 = halves[-KEPT * outputs :].reshape(1, KEPT, outputs)
         if not (small.contains(c1) and small.contains(c0)):
-            raise CiphertextError("residue", "an answer holds numbers that are no residues of its primes")
+            raise InvalidMessage(self._peer, "an answer with numbers that are no residues of its primes")
         products = np.zeros((p.groups, count, KEPT, p.high * p.wide), np.uint32)
         small.accumulate(self._secrets, small.forward(c1)[:, None], products)
         phase = small.add(_results(small, products, p, answers), c0)
@@ -81,13 +73,16 @@ class Encryptor:
 class Answerer:
     """Y's owner (y: length x columns): checks what comes, multiplies and adds, and makes the answers.
 
-    Raises CiphertextError when the header is another product's or another session's.
+    Raises InvalidMessage when the header is another product's or another session's.
     """
 
-    def __init__(self, parameters: Parameters, label: Label, header: Array, y: Array, randomness: Stream) -> None:
+    def __init__(
+        self, peer: int, parameters: Parameters, label: Label, header: Array, y: Array, randomness: Stream
+    ) -> None:
         p = parameters
-        if header.size != HEADER_WORDS or not np.array_equal(header[4:], _tag(header[:4], p, label)):
-            raise CiphertextError("key", "the key is of another session or product, or for other parameters")
+        if not np.array_equal(header[4:], _tag(header[:4], p, label)):
+            raise InvalidMessage(peer, "a key of another session or product, or for other parameters")
+        self._peer = peer
         self._parameters = p
         self._y = y
         self._randomness = randomness
@@ -97,12 +92,12 @@ class Answerer:
             (self._zeros(p.groups, part, p.high * p.wide), self._zeros(1, part, p.degree)) for part in p.answers
         ]
 
-    def receive(self, words: Array, blocks: slice) -> None:
-        """Take the next blocks' ciphertexts: keep them, or multiply and add at once. Raises CiphertextError."""
-        p, modulo, count = self._parameters, self._ring, blocks.stop - blocks.start
-        b = _residues(words, count * p.block_words).reshape(p.groups, count, -1, p.degree)
+    def receive(self, words: Array, blocks: range) -> None:
+        """Take the next blocks' ciphertexts: multiply them and add them up. Raises InvalidMessage."""
+        p, modulo, count = self._parameters, self._ring, len(blocks)
+        b = _residues(words).reshape(p.groups, count, -1, p.degree)
         if not modulo.contains(b):
-            raise CiphertextError("residue", "ciphertexts hold numbers that are no residues of their primes")
+            raise InvalidMessage(self._peer, "ciphertexts with numbers that are no residues of their primes")
         a = modulo.uniform(self._uniform, count)[None]
         for answers, (c0, c1) in zip(p.answers, self._sums, strict=True):
             y = pack_y(p, self._y, blocks, answers)
@@ -114,7 +109,7 @@ class Answerer:
             modulo.accumulate(a, transformed, c1)
 
     def answer(self, number: int) -> tuple[Array, Array]:
-        """The words that X's owner gets, and this party's share (rows, columns, digits apart), of one of the answers."""
+        """One of the answers: the words that X's owner gets, and this party's share (rows, columns, digits apart)."""
         p, modulo = self._parameters, self._ring
         answers, (sums, c1) = p.answers[number], self._sums[number]
         share = self._randomness.words((1, p.rows * p.outputs(answers)))
@@ -127,8 +122,8 @@ class Answerer:
         words[: halves.size] = halves
         return words.view(np.uint64), share.reshape(p.rows, -1)
 
-    def _zeros(self, groups: int, answers: slice, length: int) -> Residues:
-        shape = (groups, answers.stop - answers.start, len(self._parameters.primes), length)
+    def _zeros(self, groups: int, answers: range, length: int) -> Residues:
+        shape = (groups, len(answers), len(self._parameters.primes), length)
         return np.zeros(shape, np.uint32)
 
     def _encode(self, x: Array) -> Residues:
@@ -140,16 +135,14 @@ def _unscaled(modulo: Ring) -> int:
     return _WORD * pow(modulo.degree, -1, modulo.modulus) % modulo.modulus
 
 
-def _results(modulo: Ring, sums: Residues, parameters: Parameters, answers: slice) -> Residues:
+def _results(modulo: Ring, sums: Residues, parameters: Parameters, answers: range) -> Residues:
     """The outputs' coefficients (1, primes, outputs) of sums (groups, answers, primes, high wide)."""
     coefficients = modulo.inverse(sums.reshape(-1, *sums.shape[2:]))
     return unpack(parameters, coefficients.reshape(sums.shape), answers)
 
 
-def _residues(words: Array, expected: int) -> Residues:
-    if words.dtype != np.uint64 or words.shape != (expected,):
-        raise CiphertextError("length", f"{words.size} words came where {expected} are due")
-    return np.require(words, requirements="AC").view(np.uint32)
+def _residues(words: Array) -> Residues:
+    return np.require(words, requirements=["A", "C"]).view(np.uint32)
 
 
 def _ternary(randomness: Stream, polynomials: int, n: int) -> Array:

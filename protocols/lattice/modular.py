@@ -23,27 +23,29 @@ _32 = _u64(32)
 
 
 @inner
-def add(x: int, y: int, p: int) -> int:
+def add(x: np.uint32, y: np.uint32, p: np.uint32) -> np.uint32:
+    """x + y mod p."""
     s = _u32(x + y)
     return min(s, _u32(s - p))
 
 
 @inner
-def subtract(x: int, y: int, p: int) -> int:
+def subtract(x: np.uint32, y: np.uint32, p: np.uint32) -> np.uint32:
+    """x - y mod p."""
     d = _u32(x - y)
     return min(d, _u32(d + p))
 
 
 @inner
-def times(x: int, factor: int, quotient: int, p: int) -> int:
+def times(x: np.uint32, factor: np.uint32, quotient: np.uint32, p: np.uint32) -> np.uint32:
     """factor x mod p, for any 32-bit x."""
     r = _u32(_u32(factor * x) - _u32(_u32((_u64(quotient) * _u64(x)) >> _32) * p))
     return min(r, _u32(r - p))
 
 
 @inner
-def reduced(high: int, low: int, p: int, inverse: int) -> int:
-    """(2^32 high + low) 2^-64 mod p, for high < 2^62 and any low. `inverse` is p^-1 mod 2^32."""
+def reduced(high: np.uint64, low: np.uint64, p: np.uint32, inverse: np.uint32) -> np.uint32:
+    """(2^32 high + low) 2^-64 mod p, for high < 2^32 p and any low. `inverse` is p^-1 mod 2^32."""
     prime, factor = _u64(p), _u64(inverse)
     t = high + (low >> _32) + prime - (((((low & LOW) * factor) & LOW) * prime) >> _32)
     r = (t >> _32) + prime - (((((t & LOW) * factor) & LOW) * prime) >> _32)

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from protocols.prg import Stream
 from protocols.ring import Array
 
-__all__ = ["Ring", "Residues", "ring"]
+__all__ = ["Residues", "Ring", "ring"]
 
 Residues = NDArray[np.uint32]
 """Axes: polynomials, primes, coefficients or values."""
 
 _PERIOD = 1024
 _LIMB = 1 << 64
-_31_BITS = np.uint32((1 << 31) - 1)
 
 
 class Ring:
@@ -33,15 +32,12 @@ class Ring:
         self.primes = primes
         self.modulus = math.prod(primes)
         self._moduli = np.array(primes, np.uint32)
+        self._masks = np.array([(1 << p.bit_length()) - 1 for p in primes], np.uint32)
         self._inverses = np.array([pow(p, -1, 1 << 32) for p in primes], np.uint32)
         periods = [min(max(1 << level, _PERIOD), degree // 2) for level in range(degree.bit_length() - 1)]
-        self._periods = np.array(periods, np.uint32)
+        self._periods = np.array(periods, np.int64)
         exponents = _exponents(degree, periods)
         self._tables = np.array([_roots(p, degree, exponents) for p in primes])
-
-    def empty(self, polynomials: int) -> Residues:
-        """Memory for so many polynomials."""
-        return np.empty((polynomials, len(self.primes), self.degree), np.uint32)
 
     def forward(self, x: Residues) -> Residues:
         """The transform, in place."""
@@ -51,7 +47,7 @@ class Ring:
         return x
 
     def inverse(self, x: Residues) -> Residues:
-        """The coefficients, each times n, in place; or every step-th of them, of what `accumulate` gives with a step."""
+        """The coefficients, each times n, in place; of what `accumulate` folded, every so-many-th of them."""
         from protocols.lattice import transforms
 
         transforms.inverse(x, self._tables, self._periods, self._moduli)
@@ -60,19 +56,19 @@ class Ring:
     def accumulate(self, x: Residues, y: Residues, out: Residues) -> None:
         """Add the sum over k of x[r, k] y[j, k] / 2^64 to out[r, j], for transforms; axes (r or j, k, primes, n).
 
-        Where the last axis of `out` is n / step, it gets what `inverse` makes the coefficients of X^0, X^step, ... of.
+        Where the last axis of `out` is n / step it is folded: `inverse` gives the coefficients of X^0, X^step, ....
         """
         from protocols.lattice import transforms
 
         transforms.accumulate(x, y, self._moduli, self._inverses, out)
 
     def residues(self, integers: Array, *, scale: int = 1) -> Residues:
-        """Residues of `scale` times signed integers, in axes (limbs, polynomials, n): two's complement, lowest first."""
+        """Residues of `scale` times integers, in axes (limbs, polynomials, n): two's complement, lowest limb first."""
         from protocols.lattice import conversions
 
         limbs, polynomials, n = integers.shape
         out = np.empty((polynomials, len(self.primes), n), np.uint32)
-        conversions.residues(integers, self._places(limbs, scale), self._moduli, out)
+        conversions.residues(integers, _places(self.primes, limbs, scale), self._moduli, out)
         return out
 
     def encode(self, x: Array, random: Array) -> Residues:
@@ -80,27 +76,29 @@ class Ring:
         from protocols.lattice import conversions
 
         out = np.empty((x.shape[0], len(self.primes), x.shape[1]), np.uint32)
-        conversions.encode(x, random, self.modulus % _LIMB, self._moduli, self._inverses, out)
+        conversions.encode(x, random, np.uint64(self.modulus % _LIMB), self._moduli, self._inverses, out)
         return out
 
     def add(self, x: Residues, y: Residues) -> Residues:
         """x + y."""
-        total = x + y
-        return np.minimum(total, total - self._moduli[:, None], out=total)
+        total: Residues = x + y
+        np.minimum(total, total - self._moduli[:, None], out=total)
+        return total
 
     def uniform(self, stream: Stream, polynomials: int) -> Residues:
-        """Uniform polynomials, 31 bits of the stream for each candidate; those that are no residue are drawn again."""
+        """Uniform polynomials: from 32 bits of the stream each, as many as the prime has; no residue: drawn again."""
         from protocols.lattice import conversions
 
         shape = (polynomials, len(self.primes), self.degree)
         drawn = _halves(stream, math.prod(shape))
-        listed = np.empty(1 + drawn.size, np.int64)
-        conversions.candidates(drawn.reshape(shape), self._moduli, listed)
-        rejected = listed[1 : 1 + int(listed[0])]
+        places = np.empty(1 + drawn.size, np.int64)
+        conversions.candidates(drawn.reshape(shape), self._moduli, self._masks, places)
+        rejected = places[1 : 1 + int(places[0])]
         while rejected.size:
-            again = _halves(stream, rejected.size) & _31_BITS
+            prime = rejected // self.degree % len(self.primes)
+            again = _halves(stream, rejected.size) & self._masks[prime]
             drawn[rejected] = again
-            rejected = rejected[again >= self._moduli[rejected // self.degree % len(self.primes)]]
+            rejected = rejected[again >= self._moduli[prime]]
         return drawn.reshape(shape)
 
     def contains(self, x: Residues) -> bool:
@@ -122,20 +120,6 @@ class Ring:
         conversions.decode(x, self._moduli, *_fractions(self.primes), out)
         return out
 
-    @cache  # noqa: B019 - rings live as long as the process
-    def _places(self, limbs: int, scale: int) -> Residues:
-        rows = []
-        for p in self.primes:
-            places = [scale * _LIMB**limb % p for limb in range(limbs + 1)]
-            signs = [0] * (limbs - 1) + [places[limbs]]
-            rows.append(
-                [
-                    (*_factor(place, p), *_factor(place << 32, p), sign)
-                    for place, sign in zip(places[:limbs], signs, strict=True)
-                ]
-            )
-        return np.array(rows, np.uint32)
-
 
 @cache
 def ring(degree: int, primes: tuple[int, ...]) -> Ring:
@@ -149,7 +133,7 @@ def _factor(c: int, p: int) -> tuple[int, int]:
 
 
 def _exponents(degree: int, periods: list[int]) -> NDArray[np.int64]:
-    """The power of the root that each place of the tables holds: level l, block b has 2^l + b with its bits reversed."""
+    """The power of the root at each place of the tables: for block b of level l, the bits of 2^l + b reversed."""
     bits = degree.bit_length() - 1
     index = np.concatenate([(1 << level) + np.arange(period) % (1 << level) for level, period in enumerate(periods)])
     exponents = np.zeros_like(index)
@@ -168,8 +152,8 @@ def _roots(p: int, degree: int, exponents: NDArray[np.int64]) -> Residues:
         powers[filled : 2 * filled] = powers[:filled] * np.uint64(pow(root, filled, p)) % np.uint64(p)
         filled *= 2
     backward = np.where(exponents > 0, np.uint64(p) - powers[-exponents], powers[0])  # w^-e = -w^(n - e)
-    rows = [powers[exponents], backward]
-    return np.array([part for row in rows for part in (row, (row << np.uint64(32)) // np.uint64(p))], np.uint32)
+    rows = [(w, (w << np.uint64(32)) // np.uint64(p)) for w in (powers[exponents], backward)]
+    return np.array(rows).reshape(4, -1).astype(np.uint32)
 
 
 def _halves(stream: Stream, count: int) -> Residues:
@@ -177,17 +161,28 @@ def _halves(stream: Stream, count: int) -> Residues:
 
 
 @cache
+def _places(primes: tuple[int, ...], limbs: int, scale: int) -> Residues:
+    """What `conversions.residues` multiplies by: for each prime and limb the places of both halves and of the sign."""
+    rows = []
+    for p in primes:
+        places = [scale * _LIMB**limb % p for limb in range(limbs + 1)]
+        signs = [0] * (limbs - 1) + [places[limbs]]
+        rows.append([(*_factor(c, p), *_factor(c << 32, p), sign) for c, sign in zip(places, signs, strict=False)])
+    return np.array(rows, np.uint32)
+
+
+@cache
 def _quotients(primes: tuple[int, ...]) -> Residues:
-    return np.array(
-        [[_factor(pow(last, -1, p), p) if p != last else (0, 0) for p in primes] for last in primes], np.uint32
-    )
+    """1 / p_l modulo p_i, and its quotient, at [l, i] for i < l."""
+    rows = [[_factor(pow(last, -1, p), p) if p > last else (0, 0) for p in primes] for last in primes]
+    return np.array(rows, np.uint32)
 
 
 @cache
 def _fractions(primes: tuple[int, ...]) -> tuple[Residues, Array]:
+    """What `conversions.decode` takes: p_i / q mod p_i with its quotient, and 2^128 / p_i in 64, 32 and 32 bits."""
     q = math.prod(primes)
     inverses = [_factor(pow(q // p, -1, p), p) for p in primes]
-    fractions = [
-        ((1 << 128) // p >> 64, (1 << 128) // p >> 32 & 0xFFFFFFFF, (1 << 128) // p & 0xFFFFFFFF) for p in primes
-    ]
-    return np.array(inverses, np.uint32), np.array(fractions, np.uint64)
+    wholes = [(1 << 128) // p for p in primes]
+    parts = [(whole >> 64, whole >> 32 & 0xFFFFFFFF, whole & 0xFFFFFFFF) for whole in wholes]
+    return np.array(inverses, np.uint32), np.array(parts, np.uint64)

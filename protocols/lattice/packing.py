@@ -1,7 +1,7 @@
 """How matrices lie in polynomials, so that entries of their product are coefficients of products of polynomials.
 
-Coefficient packing (Huang, Lu, Hong, Ding, "Cheetah", USENIX Security 2022, section 3; Hao et al., "Iron", NeurIPS 2022,
-section 3.2). Departure: the exponents of Y run downwards, so that the results are at the multiples of the block's depth.
+Coefficient packing: Huang, Lu, Hong, Ding, "Cheetah", USENIX Security 2022, section 3; for matrices as in Hao et al.,
+"Iron", NeurIPS 2022. Departure: the exponents of Y run downwards, so that results are at multiples of a block's depth.
 
 A block of X, high x deep, becomes the sum of X[i, k] X^(i wide deep + k); a block of Y, deep x wide, the sum of
 Y[k, j] X^(j deep - k), where X^n = -1. Where the two k are equal, their product has exponent (i wide + j) deep; where
@@ -24,18 +24,18 @@ _SIGN = np.uint64(1 << 31)
 _LOW = np.uint64((1 << 32) - 1)
 
 
-def pack_x(parameters: Parameters, x: Array, blocks: slice) -> Array:
+def pack_x(parameters: Parameters, x: Array, blocks: range) -> Array:
     """X (rows x length) in polynomials (groups, blocks, n)."""
-    p, count = parameters, blocks.stop - blocks.start
+    p, count = parameters, len(blocks)
     part = _part(x, p.groups * p.high, (blocks.start - 1) * p.deep, count * p.deep)
     packed = np.zeros((p.groups, count, p.high, p.wide, p.deep), np.uint64)
     packed[:, :, :, 0] = part.reshape(p.groups, p.high, count, p.deep).swapaxes(1, 2)
     return packed.reshape(p.groups, count, p.degree)
 
 
-def pack_y(parameters: Parameters, y: Array, blocks: slice, answer: slice) -> Array:
-    """The blocks of columns of Y (length x columns) that `answer` names, signed, in polynomials (answers, blocks, n)."""
-    p, count, answers = parameters, blocks.stop - blocks.start, answer.stop - answer.start
+def pack_y(parameters: Parameters, y: Array, blocks: range, answer: range) -> Array:
+    """Some blocks of columns of Y (length x columns), in signed digits, in polynomials (answers, blocks, n)."""
+    p, count, answers = parameters, len(blocks), len(answer)
     start, length = (blocks.start - 1) * p.deep, count * p.deep
     there = _digits(p, y[max(start, 0) : start + length], answer)
     part = _part(there.T, answers * p.wide, min(start, 0), length)
@@ -47,7 +47,7 @@ def pack_y(parameters: Parameters, y: Array, blocks: slice, answer: slice) -> Ar
     return packed.reshape(answers, count, p.degree)
 
 
-def unpack(parameters: Parameters, coefficients: Residues, answer: slice) -> Residues:
+def unpack(parameters: Parameters, coefficients: Residues, answer: range) -> Residues:
     """The results, modulo each prime one after another, in coefficients (groups, answers, primes, high wide)."""
     p = parameters
     groups, answers, primes, _ = coefficients.shape
@@ -72,7 +72,7 @@ def _part(x: Array, rows: int, start: int, length: int) -> Array:
     return part
 
 
-def _digits(parameters: Parameters, y: Array, answer: slice) -> Array:
+def _digits(parameters: Parameters, y: Array, answer: range) -> Array:
     """Columns of y, or of its two digits side by side, in [-2^63, 2^63) or [-2^31, 2^31): two's complement."""
     start, stop = answer.start * parameters.wide, answer.start * parameters.wide + parameters.outputs(answer)
     if parameters.digits == 1:

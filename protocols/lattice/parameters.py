@@ -19,27 +19,32 @@ __all__ = ["COINS", "DEGREE", "KEPT", "PRIMES", "SECURE_BITS", "Parameters", "ch
 DEGREE = 8192
 """n: coefficients of a polynomial."""
 
-PRIMES = (2147352577, 2147205121, 2147074049, 2146959361, 2146713601, 2146418689, 2146336769)
-"""The seven largest primes below 2^31 that are 1 modulo 2^14, descending. q is the product of the first five to seven."""
+PRIMES = (2147352577, 2147205121, 2147074049, 2146959361, 2146713601, 2146418689, 268369921)
+"""Primes that are 1 modulo 2^14, descending: the six largest below 2^31, and the largest below 2^28.
+
+q is the product of the first five to seven: 2^155, 2^186 or 2^214, from just below.
+"""
 
 KEPT = 3
 """The answer is switched to the first three primes: 93 bits hold 64 of plaintext and the rounding."""
 
-SECURE_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438}
-"""Largest log2 q at 128 bits of classical security, ternary secret, error deviation 3.2, by degree.
+SECURE_BITS = {4096: 106, 8192: 214, 16384: 430}
+"""Largest log2 q by degree, for 128 bits of classical security, ternary secrets and errors of deviation 3.19.
 
-Homomorphic Encryption Standard (Albrecht et al., homomorphicencryption.org, 2018; ePrint 2019/939), table 1.
+J.-P. Bossuat et al., "Security Guidelines for Implementing Homomorphic Encryption", IACR CiC 1(4), 2025 (ePrint
+2024/463), table 5.2. The Homomorphic Encryption Standard (M. Albrecht et al., 2018; ePrint 2019/939), table 1, is less
+strict: 109, 218, 438.
 """
 
 COINS = 21
 """An error is the difference of two sums of so many coins: variance 10.5, deviation 3.24, never beyond 21."""
 
 _DITHER = Fraction(1, 1 << 22)  # the finest step of random rounding, and so the most that it is biased
-_DECODING = Fraction(1, 1 << 16)  # what decoding in 64-bit arithmetic may be off, as a part of one half unit
-_KEPT_BYTES = 1 << 29
-_LEAST_BLOCKS = 5
+_DECODING = Fraction(1, 1 << 24)  # what decoding in 64-bit arithmetic may be off, as a part of one half unit
+_HELD_BYTES = 1 << 29
+_LEAST_BLOCKS, _MOST_ANSWERS = 5, 8
 _LEAST_FLOODING = 32
-_MOST = 1 << 40
+_MOST_WORK = 1 << 50
 
 # Nanoseconds, measured on one core: a transform modulo one prime; another pass over a polynomial modulo one prime; a
 # polynomial product modulo one prime; a byte through a link. They choose between layouts and decide nothing else.
@@ -50,8 +55,8 @@ _TRANSFORM, _PASS, _PRODUCT, _BYTE = 9_000, 3_000, 800, 1
 class Parameters:
     """One product: its shapes, how blocks of it lie in polynomials, the modulus and the flooding.
 
-    A polynomial of X holds `high` x `deep` entries, one of Y `deep` x `wide`; these are powers of 2 whose product is the
-    degree. Y is applied in `digits` digits of 64 / `digits` bits. The flooding is uniform in [-2^flooding, 2^flooding).
+    A polynomial of X holds `high` x `deep` entries, one of Y `deep` x `wide`: powers of 2 whose product is the degree.
+    Y is applied in `digits` digits of 64 / `digits` bits. The flooding is uniform in [-2^flooding, 2^flooding).
     Raises ValueError where the result could be wrong.
     """
 
@@ -67,8 +72,6 @@ class Parameters:
     degree: int = DEGREE
 
     def __post_init__(self) -> None:
-        if min(self.rows, self.length, self.columns) < 1 or max(self.rows, self.length, self.columns) > _MOST:
-            raise ValueError(f"lattice: a product of {self.rows} x {self.length} x {self.columns} has no parameters")
         if self.high * self.deep * self.wide != self.degree or self.digits not in (1, 2):
             raise ValueError("lattice: a block must fill a polynomial, and Y has one or two digits")
         if self.error >= Fraction(1, 2) * (1 - _DECODING):
@@ -102,7 +105,7 @@ class Parameters:
     @property
     def entry(self) -> int:
         """The largest absolute value of a digit of Y."""
-        return 1 << 64 // self.digits - 1
+        return 1 << (64 // self.digits - 1)
 
     @property
     def noise(self) -> int:
@@ -114,16 +117,16 @@ class Parameters:
 
     @property
     def error(self) -> Fraction:
-        """The most that decoding is off, in units of the plaintext: flooding and noise, and switching to three primes."""
-        switching = Fraction(2 * (self.degree + 1), math.prod(self.primes[:KEPT]))
+        """The most that decoding is off, in units of the plaintext: by flooding, noise, and switching the modulus."""
+        switching = Fraction(self.degree + 1, math.prod(self.primes[:KEPT]))
         return (Fraction((1 << self.flooding) + self.noise, self.modulus) + switching) * (1 << 64)
 
     @property
     def hiding(self) -> float:
-        """-log2 of the statistical distance, over all outputs, between what X's owner decrypts and what its share tells.
+        """-log2 of the statistical distance between what X's owner decrypts and what its share tells, over all outputs.
 
-        Per output the mean absolute noise over twice the flooding bound; the mean by its variance, and what is not
-        random about it by its bound.
+        Per output: the mean absolute noise over twice the flooding bound. The mean is bounded by the deviation of
+        what is independent, and by the bounds of what is not.
         """
         variance = Fraction(COINS, 2) + Fraction(1, 4)
         mean = self.entry * (math.sqrt(variance * self.terms) + float(_DITHER * self.terms))
@@ -142,28 +145,29 @@ class Parameters:
         return self.groups * len(self.primes) * self.degree // 2
 
     @property
-    def kept_bytes(self) -> int:
-        """What Y's owner keeps while ciphertexts come: c1 whole, of c0 what the outputs' coefficients take."""
-        return 4 * len(self.primes) * self.spread * (self.degree + self.groups * self.high * self.wide)
-
-    @property
-    def segments(self) -> list[slice]:
+    def segments(self) -> list[range]:
         """The blocks of the length that travel together."""
-        step = max(_LEAST_BLOCKS, CHUNK_WORDS // self.block_words)
-        return list(_slices(self.depth, step - (step - 1) % 4))  # 1 + 4 m: products are added four at a time
+        return _cut(self.depth, self._step)
 
     @property
-    def answers(self) -> list[slice]:
-        """The blocks of columns whose answers travel together."""
-        return list(_slices(self.spread, max(1, CHUNK_WORDS // self.answer_words(slice(0, 1)))))
+    def held_bytes(self) -> int:
+        """About what Y's owner holds: the answers so far (c1 whole) and a segment."""
+        answers = self.spread * (self.degree + self.groups * self.high * self.wide)
+        segment = (2 * self.groups + 1) * min(self._step, self.depth) * self.degree
+        return 4 * len(self.primes) * (answers + segment)
 
-    def outputs(self, answer: slice) -> int:
+    @property
+    def answers(self) -> list[range]:
+        """The blocks of columns whose answers travel together."""
+        return _cut(self.spread, max(1, min(_MOST_ANSWERS, CHUNK_WORDS // self.answer_words(range(1)))))
+
+    def outputs(self, answer: range) -> int:
         """How many columns, digits apart, the answers of some blocks of columns have."""
         return min(answer.stop * self.wide, self.digits * self.columns) - answer.start * self.wide
 
-    def answer_words(self, answer: slice) -> int:
+    def answer_words(self, answer: range) -> int:
         """Words of the answers of some blocks of columns: c1 whole, of c0 one coefficient an output."""
-        residues = (answer.stop - answer.start) * self.degree + self.rows * self.outputs(answer)
+        residues = len(answer) * self.degree + self.rows * self.outputs(answer)
         return -(-KEPT * residues // 2)
 
     @property
@@ -174,8 +178,13 @@ class Parameters:
         applying = spread * depth * primes * (_TRANSFORM + 2 * _PASS)
         applying += (groups + 1) * spread * primes * (depth * _PRODUCT + _PASS) + spread * primes * _TRANSFORM
         decrypting = spread * KEPT * (_TRANSFORM + groups * _PASS)
-        sent = depth * self.block_words + sum(map(self.answer_words, self.answers))
+        sent = depth * self.block_words + self.answer_words(range(spread))
         return encrypting + applying + decrypting + 8 * sent * _BYTE
+
+    @property
+    def _step(self) -> int:
+        step = max(_LEAST_BLOCKS, CHUNK_WORDS // self.block_words)
+        return step - (step - 1) % 4  # 1 + 4 m: after the first, products are added four at a time
 
 
 @cache
@@ -184,19 +193,20 @@ def choose(rows: int, length: int, columns: int, *, hiding: float = 40, digits: 
 
     `hiding`: bits of statistical hiding for all passes together. Raises ValueError where no parameters do.
     """
+    if min(rows, length, columns) < 1 or rows * length * columns > _MOST_WORK:
+        raise ValueError(f"lattice: a product of {rows} x {length} x {columns} is empty or too large")
     per_pass = rows
     while True:
-        passes = [part.stop - part.start for part in _slices(rows, per_pass)] if rows > 0 else [rows]
-        needed = hiding + math.log2(len(passes))
-        found = [_best(count, length, columns, needed, digits) for count in dict.fromkeys(passes)]
-        if per_pass == 1 or found[0].kept_bytes <= _KEPT_BYTES:
-            chosen = dict(zip(dict.fromkeys(passes), found, strict=True))
-            return tuple(chosen[count] for count in passes)
+        count, left = divmod(rows, per_pass)
+        needed = hiding + math.log2(count + (left > 0))
+        whole = _best(per_pass, length, columns, needed, digits)
+        if per_pass == 1 or whole.held_bytes <= _HELD_BYTES:
+            return (whole,) * count + ((_best(left, length, columns, needed, digits),) if left else ())
         per_pass = -(-per_pass // 2)
 
 
 def _best(rows: int, length: int, columns: int, hiding: float, digits: int) -> Parameters:
-    """The cheapest of all layouts and moduli that do."""
+    """The fastest of all layouts and moduli that do, in bounded memory where one can."""
     found = [
         candidate
         for high in _powers(min(rows, DEGREE))
@@ -208,7 +218,7 @@ def _best(rows: int, length: int, columns: int, hiding: float, digits: int) -> P
             f"lattice: no modulus of {SECURE_BITS[DEGREE]} bits hides a product of {rows} x {length} x {columns} by "
             f"{hiding:.1f} bits; cut it into smaller ones, or ask for fewer bits"
         )
-    return min(found, key=lambda parameters: parameters.nanoseconds)
+    return min(found, key=lambda parameters: (parameters.held_bytes > _HELD_BYTES, parameters.nanoseconds))
 
 
 def _smallest(
@@ -239,5 +249,5 @@ def _powers(most: int) -> Iterator[int]:
         yield power
 
 
-def _slices(length: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
+def _cut(length: int, step: int) -> list[range]:
+    return [range(start, min(start + step, length)) for start in range(0, length, step)]

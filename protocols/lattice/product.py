@@ -8,22 +8,25 @@ adds, a masked answer comes back. Semi-honest: who deviates is not caught, and X
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from protocols import ring as ring_words
 from protocols.correlations import Label
 from protocols.lattice.encryption import HEADER_WORDS, Answerer, Encryptor
+from protocols.lattice.ntt import ring
 from protocols.lattice.packing import join_digits, pack_x
-from protocols.lattice.parameters import Parameters, choose
+from protocols.lattice.parameters import KEPT, Parameters, choose
+from protocols.ot.messages import receive, send
 from protocols.prg import Stream
 from protocols.products import Product
 from protocols.ring import Array
-from protocols.rounds import Exchange
+from protocols.rounds import gather
 
-__all__ = ["LatticeProduct", "answer", "encrypt", "plan"]
+__all__ = ["LatticeProduct", "answer", "encrypt", "multiply", "plan"]
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,19 @@ class LatticeProduct:
         messages: list[tuple[int, int]] = []
         for p in self.passes:
             messages.append((HEADER_WORDS, 0))
-            messages += [(p.block_words * (blocks.stop - blocks.start), 0) for blocks in p.segments]
+            messages += [(p.block_words * len(blocks), 0) for blocks in p.segments]
             messages += [(0, p.answer_words(part)) for part in p.answers]
         return tuple(messages)
 
     @property
     def words(self) -> tuple[int, int]:
         """Words in all: (from the owner who encrypts, from the one who answers)."""
-        sent, answered = zip(*self.messages, strict=True)
-        return sum(sent), sum(answered)
+        return sum(sent for sent, _ in self.messages), sum(answered for _, answered in self.messages)
 
     @property
     def weight(self) -> int:
         """The most words in one exchange: a `Task`'s weight."""
-        return max(map(max, self.messages))
+        return max(map(max, self.messages), default=0)
 
     @property
     def nanoseconds(self) -> int:
@@ -66,15 +68,25 @@ class LatticeProduct:
         return sum(p.nanoseconds for p in self.passes)
 
     def matrix(self, operand: Array, *, encrypted: bool) -> Array:
-        """An operand as the matrix that the passes take: X (rows x length) if `encrypted`, else Y (length x columns)."""
+        """An operand as the passes take it: X (rows x length) if `encrypted`, else Y (length x columns)."""
         left = encrypted == self.left_encrypted
-        matrix = operand.reshape(1, -1) if operand.ndim == 1 and left else operand.reshape(operand.shape[0], -1)
+        matrix = operand if operand.ndim == 2 else operand[None] if left else operand[:, None]
         return matrix if self.left_encrypted else matrix.T
 
     def result(self, parts: list[Array]) -> Array:
         """The passes' shares put together."""
+        if not parts:
+            return np.zeros(self.product.out_shape, np.uint64)
         whole = np.concatenate(parts)
         return (whole if self.left_encrypted else whole.T).reshape(self.product.out_shape)
+
+    def warm(self) -> None:
+        """Load the compiled loops and make the tables now, and not in the middle of a round: a second or two."""
+        from protocols.lattice import conversions, transforms  # noqa: F401
+
+        for p in set(self.passes):
+            ring(p.degree, p.primes)
+            ring(p.degree, p.primes[:KEPT])
 
     def rows(self) -> Iterator[tuple[int, Parameters, slice]]:
         """Every pass: its number, parameters, and rows."""
@@ -93,6 +105,8 @@ def plan(product: Product, *, hiding: float = 40, digits: int = 1) -> LatticePro
         raise ValueError("lattice: only dots and matrix products; elementwise ones need another technique")
     left, right = (product.y_shape, product.x_shape) if product.flipped else (product.x_shape, product.y_shape)
     rows, length, columns = (left[0] if len(left) > 1 else 1), left[-1], (right[1] if len(right) > 1 else 1)
+    if 0 in (rows, length, columns):
+        return LatticeProduct(product, True, ())
     ways = (
         LatticeProduct(product, True, choose(rows, length, columns, hiding=hiding, digits=digits)),
         LatticeProduct(product, False, choose(columns, length, rows, hiding=hiding, digits=digits)),
@@ -106,22 +120,21 @@ async def encrypt(
     """The part of the owner of the operand that is encrypted; gives its additive share of the product.
 
     `label` names session, product and direction, the same at both parties, never used twice. `randomness`: for tests.
-    Raises CiphertextError when what comes cannot be an answer.
+    Raises InvalidMessage when what comes cannot be an answer.
     """
     randomness = randomness or Stream(os.urandom(32))
     x = how.matrix(operand, encrypted=True)
     shares = []
     for number, p, rows in how.rows():
-        key = Encryptor(p, (*label, number), randomness)
-        await Exchange({peer: [key.header]}, {})
+        key = Encryptor(peer, p, (*label, number), randomness)
+        await send(peer, key.header)
         for blocks in p.segments:
             # 1. b = q x / 2^64 + e - a s for every block; block 0, x = 0, is the public key
-            await Exchange({peer: [key.encrypt(pack_x(p, x[rows], blocks))]}, {})
+            await send(peer, key.encrypt(pack_x(p, x[rows], blocks)))
         parts = []
         for answers in p.answers:
             # 3. z = 2^64 (c0 + c1 s) / q
-            received = await Exchange({}, {peer: p.answer_words(answers)})
-            parts.append(key.decrypt(received[peer], answers))
+            parts.append(key.decrypt(await receive(peer, p.answer_words(answers)), answers))
         shares.append(join_digits(p, np.concatenate(parts, axis=1)))
     return how.result(shares)
 
@@ -131,22 +144,50 @@ async def answer(
 ) -> Array:
     """The part of the other operand's owner; gives its additive share of the product.
 
-    As for `encrypt`; raises CiphertextError when what comes cannot be ciphertexts under a key for this label.
+    As for `encrypt`; raises InvalidMessage when what comes cannot be ciphertexts under a key for this label.
     """
     randomness = randomness or Stream(os.urandom(32))
     y = how.matrix(operand, encrypted=False)
     shares = []
     for index, p, _ in how.rows():
-        header = (await Exchange({}, {peer: HEADER_WORDS}))[peer]
-        key = Answerer(p, (*label, index), header, y, randomness)
+        header = await receive(peer, HEADER_WORDS)
+        key = Answerer(peer, p, (*label, index), header, y, randomness)
         for blocks in p.segments:
             # 2. c0 and c1 = the sums of b and a times y; block 0 is multiplied by a random u
-            received = await Exchange({}, {peer: p.block_words * (blocks.stop - blocks.start)})
-            key.receive(received[peer], blocks)
+            key.receive(await receive(peer, p.block_words * len(blocks)), blocks)
         parts = []
         for number in range(len(p.answers)):
             words, share = key.answer(number)
             parts.append(share)
-            await Exchange({peer: [words]}, {})
+            await send(peer, words)
         shares.append(join_digits(p, np.concatenate(parts, axis=1)))
     return how.result(shares)
+
+
+async def multiply(
+    index: int,
+    how: LatticeProduct,
+    x: Array | None,
+    y: Array | None,
+    x_holders: Sequence[int],
+    y_holders: Sequence[int],
+    label: Label,
+) -> Array:
+    """A holder's additive share of the product of two operands, each shared additively among parties or one party's.
+
+    Every holder multiplies its own shares, and each two holders the cross terms of theirs, in lock step. For h cross
+    terms in all, `how` hides by log2 h bits less than it was asked to.
+    """
+    share = np.zeros(how.product.out_shape, np.uint64)
+    if x is not None and y is not None:
+        ring_words.add(share, how.product(x, y), out=share)
+    parts = []
+    for i in x_holders:
+        for j in y_holders:
+            if index == i != j and x is not None:
+                parts.append((encrypt if how.x_encrypted else answer)(j, how, x, (*label, i, j)))
+            elif index == j != i and y is not None:
+                parts.append((answer if how.x_encrypted else encrypt)(i, how, y, (*label, i, j)))
+    for part in await gather(*parts):
+        ring_words.add(share, part, out=share)
+    return share

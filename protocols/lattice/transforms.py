@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from protocols.kernels import compiled, inner
 from protocols.lattice.modular import LOW, Residues, Words, add, reduced, subtract, times
@@ -15,6 +16,7 @@ __all__ = ["accumulate", "forward", "inverse"]
 
 _VECTOR = types.Array(types.uint32, 1, "C", readonly=True)
 _TABLES = types.Array(types.uint32, 3, "C", readonly=True)
+_PERIODS = types.Array(types.int64, 1, "C", readonly=True)
 _TRANSFORMS = types.Array(types.uint32, 4, "C", readonly=True)
 
 _u64 = np.uint64
@@ -28,8 +30,8 @@ _ROWS = 8
 
 
 @inner
-def _butterflies(x: Residues, y: Residues, roots: Residues, quotients: Residues, p: int, out: Residues) -> None:
-    """Set out[2j] = x[j] + w y[j] and out[2j + 1] = x[j] - w y[j]: with `_multiply`, what has to be fast."""
+def _butterflies(x: Residues, y: Residues, roots: Residues, quotients: Residues, p: np.uint32, out: Residues) -> None:
+    """Set out[2j] = x[j] + w y[j] and out[2j + 1] = x[j] - w y[j]: with `_multiply_group`, what has to be fast."""
     for j in range(roots.size):
         u, v = x[j], times(y[j], roots[j], quotients[j], p)
         out[2 * j] = add(u, v, p)
@@ -37,7 +39,7 @@ def _butterflies(x: Residues, y: Residues, roots: Residues, quotients: Residues,
 
 
 @inner
-def _back(x: Residues, roots: Residues, quotients: Residues, p: int, low: Residues, high: Residues) -> None:
+def _back(x: Residues, roots: Residues, quotients: Residues, p: np.uint32, low: Residues, high: Residues) -> None:
     """Set low[j] = x[2j] + x[2j + 1] and high[j] = (x[2j] - x[2j + 1]) w."""
     for j in range(roots.size):
         u, v = x[2 * j], x[2 * j + 1]
@@ -45,8 +47,8 @@ def _back(x: Residues, roots: Residues, quotients: Residues, p: int, low: Residu
         high[j] = times(subtract(u, v, p), roots[j], quotients[j], p)
 
 
-@compiled(types.uint32[:, :, ::1], _TABLES, _VECTOR, _VECTOR)
-def forward(x: Residues, tables: Residues, periods: Residues, primes: Residues) -> None:
+@compiled(types.uint32[:, :, ::1], _TABLES, _PERIODS, _VECTOR)
+def forward(x: Residues, tables: Residues, periods: NDArray[np.int64], primes: Residues) -> None:
     """Transform every polynomial of x (polynomials, primes, n) in place.
 
     A level pairs the halves of the array and puts results side by side (M. C. Pease, J. ACM 15, 1968), so that all
@@ -61,7 +63,7 @@ def forward(x: Residues, tables: Residues, periods: Residues, primes: Residues) 
             source, start = x[k, i], 0
             for level in range(periods.size):
                 out = x[k, i] if level + 1 == periods.size else scratch[level % 2]
-                period = np.int64(periods[level])
+                period = periods[level]
                 roots, quotients = tables[i, 0, start : start + period], tables[i, 1, start : start + period]
                 for j in range(0, half, period):
                     to = out[2 * j : 2 * (j + period)]
@@ -69,8 +71,8 @@ def forward(x: Residues, tables: Residues, periods: Residues, primes: Residues) 
                 source, start = out, start + period
 
 
-@compiled(types.uint32[:, :, ::1], _TABLES, _VECTOR, _VECTOR)
-def inverse(x: Residues, tables: Residues, periods: Residues, primes: Residues) -> None:
+@compiled(types.uint32[:, :, ::1], _TABLES, _PERIODS, _VECTOR)
+def inverse(x: Residues, tables: Residues, periods: NDArray[np.int64], primes: Residues) -> None:
     """Undo `forward`, times n, in place. Of sums of 2^m values each, as `accumulate` makes them, too, times n / 2^m."""
     polynomials, count, n = x.shape
     half, levels = n // 2, 0
@@ -82,18 +84,16 @@ def inverse(x: Residues, tables: Residues, periods: Residues, primes: Residues) 
         for k in range(polynomials):
             source, start = x[k, i], 0
             for level in range(levels):
-                start += np.int64(periods[level])
+                start += periods[level]
             for level in range(levels - 1, -1, -1):
-                out = x[k, i] if level == 0 and levels > 1 else scratch[level % 2]
-                start -= np.int64(periods[level])
-                period = min(np.int64(periods[level]), half)
+                out = x[k, i] if level == 0 else scratch[level % 2]
+                start -= periods[level]
+                period = min(periods[level], half)
                 roots, quotients = tables[i, 2, start : start + period], tables[i, 3, start : start + period]
                 for j in range(0, half, period):
                     low, high = out[j : j + period], out[half + j : half + j + period]
                     _back(source[2 * j : 2 * (j + period)], roots, quotients, p, low, high)
                 source = out
-            if levels == 1:
-                x[k, i, :] = source
 
 
 @inner
@@ -117,12 +117,8 @@ def _multiply_group(x: Residues, y: Residues, low: Words, high: Words) -> None:
     x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
     y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
     for j in range(low.size):
-        s = (
-            _u64(x0[j]) * _u64(y0[j])
-            + _u64(x1[j]) * _u64(y1[j])
-            + _u64(x2[j]) * _u64(y2[j])
-            + _u64(x3[j]) * _u64(y3[j])
-        )
+        s = _u64(x0[j]) * _u64(y0[j]) + _u64(x1[j]) * _u64(y1[j])
+        s += _u64(x2[j]) * _u64(y2[j]) + _u64(x3[j]) * _u64(y3[j])
         low[j] += s & LOW
         high[j] += s >> _32
 
@@ -138,7 +134,7 @@ def _fold(x: Words, size: int) -> None:
 
 
 @inner
-def _add_reduced(low: Words, high: Words, p: int, inverse: int, out: Residues) -> None:
+def _add_reduced(low: Words, high: Words, p: np.uint32, inverse: np.uint32, out: Residues) -> None:
     for j in range(out.size):
         out[j] = add(out[j], reduced(high[j], low[j], p, inverse), p)
 
@@ -149,8 +145,8 @@ def accumulate(x: Residues, y: Residues, primes: Residues, inverses: Residues, o
 
     Where the last axis of `out` is shorter by 2^m, so many values next to each other are added: they belong to points
     with the same power X^(2^m), and so their sums are 2^m times the transform of the coefficients of its powers.
-    Chunks of n are packed next to each other first, as in matrix products (K. Goto, R. van de Geijn, ACM TOMS 34, 2008):
-    rows that are multiples of a page apart would push each other out of the cache.
+    Chunks of n are packed next to each other first, as in matrix products (K. Goto, R. van de Geijn, ACM TOMS 34,
+    2008): rows that are multiples of a page apart would push each other out of the cache.
     """
     (rows, depth, count, length), columns = x.shape, y.shape[0]
     step = length // out.shape[3]

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from protocols.ot.hashing import Hash
+from protocols.ot.aes import BLOCK_WORDS
+from protocols.ot.hashing import Blocks, Hash
 from protocols.ot.messages import idle
 from protocols.ring import Array
 from protocols.rounds import gather
@@ -30,11 +31,11 @@ class Reused(ValueError):  # noqa: N818 - it is the pads that are reused
 class Sent:
     """Correlated OTs at their sender: `count` of them from index `first`, which is claimed from `hash`."""
 
-    def __init__(self, hash: Hash, first: int, q: Array, delta: Array) -> None:
-        self.count = len(q)
+    def __init__(self, hash: Hash, first: int, count: int, q: Blocks, delta: Array) -> None:
+        self.count = count
         self._hash = hash
         self._first = first
-        self._q: Array | None = q
+        self._q: Blocks | None = q
         self._delta = delta
 
     def pads(self, width: int = 1) -> tuple[Array, Array]:
@@ -42,27 +43,27 @@ class Sent:
         if self._q is None:
             raise Reused
         q, self._q = self._q, None
-        offsets = np.stack([np.zeros_like(self._delta), self._delta])
-        pads = self._hash.words(q, offsets, self._first, width)
+        offsets = np.zeros_like(self._delta), self._delta
+        pads = self._hash.words(q, self._first, self.count, width, offsets)
         return pads[0], pads[1]
 
 
 class Received:
-    """The same OTs at their receiver. `choices`: its bits, 64 to a word; beyond `count` they mean nothing."""
+    """The same OTs at their receiver."""
 
-    def __init__(self, hash: Hash, first: int, t: Array, choices: Array) -> None:
-        self.count = len(t)
-        self.choices = choices
+    def __init__(self, hash: Hash, first: int, count: int, t: Blocks) -> None:
+        self.count = count
         self._hash = hash
         self._first = first
-        self._t: Array | None = t
+        self._t: Blocks | None = t
 
     def pads(self, width: int = 1) -> Array:
         """The chosen pad of every OT, shape (count, width). Raises Reused the second time."""
         if self._t is None:
             raise Reused
         t, self._t = self._t, None
-        return self._hash.words(t, np.zeros((1, t.shape[1]), np.uint64), self._first, width).reshape(-1, width)
+        offset = np.zeros(BLOCK_WORDS, np.uint64)
+        return self._hash.words(t, self._first, self.count, width, [offset]).reshape(self.count, width)
 
 
 class Sender(Protocol):

@@ -40,7 +40,7 @@ async def multiply_sent(ot: Sender, y: Array) -> Array:
 
     entries, columns = y.shape
     zero, one = (await ot.extend(_BITS * entries)).pads(columns)
-    payload, share = np.zeros(payload_words(y.size), np.uint64), np.empty(y.shape, np.uint64)
+    payload, share = np.empty(payload_words(y.size), np.uint64), np.empty(y.shape, np.uint64)
     shape = entries, _BITS, columns
     kernels.gilboa_send(zero.reshape(shape), one.reshape(shape), y, payload, share)
     await send(ot.peer, payload)

@@ -7,14 +7,19 @@ compute ahead. A tweak is the index of an OT and the number of the output block:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from protocols.ot.aes import BLOCK_WORDS, Aes
 from protocols.ring import Array
 
-__all__ = ["Hash"]
+__all__ = ["Blocks", "Hash"]
 
 _MOST = 1 << 62
+
+Blocks = Callable[[int, int], Array]
+"""Gives the blocks of OTs from one place, a multiple of 64, to another: shape (count, 2)."""
 
 _AT_ONCE = 1 << 13
 """Blocks hashed together: three buffers of 128 or 256 KiB stay in the second level of cache."""
@@ -35,20 +40,22 @@ class Hash:
         self._next += count
         return first
 
-    def words(self, blocks: Array, offsets: Array, first: int, width: int) -> Array:
-        """`width` words from every block with every offset added: shape (offsets, count, width).
+    def words(self, blocks: Blocks, first: int, count: int, width: int, offsets: Sequence[Array]) -> Array:
+        """`width` words from each of `count` blocks with each offset added: shape (offsets, count, width).
 
-        `blocks`: shape (count, 2), those of OT `first` and the next ones; `offsets`: shape (offsets, 2).
+        The first block is that of OT `first`. An offset is one block.
         """
         from protocols.ot import kernels
 
-        hashed = np.empty((len(offsets), len(blocks), width), np.uint64)
-        for start in range(0, len(blocks), _AT_ONCE):
-            part = blocks[start : start + _AT_ONCE]
-            x = np.empty((len(offsets), len(part), BLOCK_WORDS), np.uint64)
-            kernels.add_offsets(part, offsets, x)
-            y = self._p.encrypt(x)
-            for column in range(0, width, BLOCK_WORDS):
-                kernels.add_tweaks(y, first + start, column // BLOCK_WORDS, x)
-                kernels.add_words(y, self._p.encrypt(x), start, column, hashed)
+        hashed = np.empty((len(offsets), count, width), np.uint64)
+        for start in range(0, count, _AT_ONCE):
+            stop = min(start + _AT_ONCE, count)
+            part = blocks(start, stop)
+            x = np.empty_like(part)
+            for offset, out in zip(offsets, hashed[:, start:stop], strict=True):
+                kernels.add_offset(part, offset, x)
+                y = self._p.encrypt(x)
+                for column in range(0, width, BLOCK_WORDS):
+                    kernels.add_tweaks(y, first + start, column // BLOCK_WORDS, x)
+                    kernels.add_words(y, self._p.encrypt(x), column, out)
         return hashed

@@ -13,7 +13,7 @@ from protocols.kernels import compiled, inner
 
 __all__ = [
     "add_chosen",
-    "add_offsets",
+    "add_offset",
     "add_tweaks",
     "add_words",
     "correct",
@@ -98,17 +98,17 @@ def _transpose_tile(rows: _Words, start: int, lanes: int, tile: _Words) -> None:
     _swap(tile, 1, 0x5555555555555555)
 
 
-@compiled(_MATRIX, types.uint64[:, ::1])
-def transpose(rows: _Words, blocks: _Words) -> None:
-    """Transpose bits: bit r of block i becomes bit i of row r. 128 rows of w words, 64 w blocks of two words.
+@compiled(_MATRIX, types.int64, types.uint64[:, ::1])
+def transpose(rows: _Words, place: int, blocks: _Words) -> None:
+    """Transpose bits: bit r of block i becomes bit i of row r, from word `place` of 128 rows on, for 64 w blocks.
 
     H. Warren, Hacker's Delight, section 7-3.
     """
     low, high = np.zeros(64 * _LANES, np.uint64), np.zeros(64 * _LANES, np.uint64)
-    for start in range(0, rows.shape[1], _LANES):
-        lanes = min(_LANES, rows.shape[1] - start)
-        _transpose_tile(rows[:64], start, lanes, low)
-        _transpose_tile(rows[64:], start, lanes, high)
+    for start in range(0, blocks.shape[0] // 64, _LANES):
+        lanes = min(_LANES, blocks.shape[0] // 64 - start)
+        _transpose_tile(rows[:64], place + start, lanes, low)
+        _transpose_tile(rows[64:], place + start, lanes, high)
         for lane in range(lanes):
             column = blocks[64 * (start + lane) : 64 * (start + lane + 1)]
             for r in range(64):
@@ -116,40 +116,37 @@ def transpose(rows: _Words, blocks: _Words) -> None:
                 column[r, 1] = high[r * _LANES + lane]
 
 
-@compiled(_MATRIX, _MATRIX, types.uint64[:, :, ::1])
-def add_offsets(blocks: _Words, offsets: _Words, out: _Words) -> None:
-    """Set out[o, i] = blocks[i] ^ offsets[o]."""
-    for o in range(offsets.shape[0]):
-        for i in range(blocks.shape[0]):
-            out[o, i, 0] = blocks[i, 0] ^ offsets[o, 0]
-            out[o, i, 1] = blocks[i, 1] ^ offsets[o, 1]
+@compiled(_MATRIX, _VECTOR, types.uint64[:, ::1])
+def add_offset(blocks: _Words, offset: _Words, out: _Words) -> None:
+    """Set out = blocks ^ offset."""
+    for i in range(blocks.shape[0]):
+        out[i, 0] = blocks[i, 0] ^ offset[0]
+        out[i, 1] = blocks[i, 1] ^ offset[1]
 
 
-@compiled(_CUBE, types.uint64, types.uint64, types.uint64[:, :, ::1])
+@compiled(_MATRIX, types.uint64, types.uint64, types.uint64[:, ::1])
 def add_tweaks(blocks: _Words, first: int, number: int, out: _Words) -> None:
-    """Set out[o, i] = blocks[o, i] ^ (first + i, number)."""
-    for o in range(blocks.shape[0]):
-        for i in range(blocks.shape[1]):
-            out[o, i, 0] = blocks[o, i, 0] ^ (np.uint64(first) + np.uint64(i))
-            out[o, i, 1] = blocks[o, i, 1] ^ np.uint64(number)
+    """Set out[i] = blocks[i] ^ (first + i, number)."""
+    for i in range(blocks.shape[0]):
+        out[i, 0] = blocks[i, 0] ^ (np.uint64(first) + np.uint64(i))
+        out[i, 1] = blocks[i, 1] ^ np.uint64(number)
 
 
-@compiled(_CUBE, _CUBE, types.int64, types.int64, types.uint64[:, :, ::1])
-def add_words(y: _Words, z: _Words, start: int, column: int, out: _Words) -> None:
-    """Set out[o, start + i, column] and the next column, if there is one, to the words of y[o, i] ^ z[o, i]."""
-    for o in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            out[o, start + i, column] = y[o, i, 0] ^ z[o, i, 0]
-        if column + 1 < out.shape[2]:
-            for i in range(y.shape[1]):
-                out[o, start + i, column + 1] = y[o, i, 1] ^ z[o, i, 1]
+@compiled(_MATRIX, _MATRIX, types.int64, types.uint64[:, ::1])
+def add_words(y: _Words, z: _Words, column: int, out: _Words) -> None:
+    """Set this column of `out` and the next one, if there is one, to the words of y ^ z."""
+    for i in range(out.shape[0]):
+        out[i, column] = y[i, 0] ^ z[i, 0]
+    if column + 1 < out.shape[1]:
+        for i in range(out.shape[0]):
+            out[i, column + 1] = y[i, 1] ^ z[i, 1]
 
 
 @compiled(_CUBE, _CUBE, _MATRIX, types.uint64[::1], types.uint64[:, ::1])
 def gilboa_send(pads: _Words, others: _Words, y: _Words, payload: _Words, share: _Words) -> None:
     """Set share = -sum 2^i pads_i and pack pads_i - others_i + y, of 64 - i bits, for bits i of every entry.
 
-    `pads`, `others`: shape (entries, 64, columns); `y`, `share`: (entries, columns). `payload` starts as zeros: for
+    `pads`, `others`: shape (entries, 64, columns); `y`, `share`: (entries, columns). `payload`: for
     each entry and column a word with bit 0's, 31 with those of bits i and 64 - i; at the end half words: bit 32's.
     """
     entries, columns = y.shape
@@ -171,7 +168,10 @@ def gilboa_send(pads: _Words, others: _Words, y: _Words, payload: _Words, share:
             total += own << np.uint64(32)
             own += y[t, column] - others[t, 32, column]
             place = columns * t + column
-            payload[halves + (place >> 1)] |= (own & np.uint64(0xFFFFFFFF)) << np.uint64(32 * (place & 1))
+            if place & 1:
+                payload[halves + (place >> 1)] |= own << np.uint64(32)
+            else:
+                payload[halves + (place >> 1)] = own & np.uint64(0xFFFFFFFF)
             share[t, column] = -total
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -43,7 +44,9 @@ class _Forest:
     """The leaves of all trees, as AES keys; None is the hole, which stands first: its place in the sums is zero."""
 
     def __init__(self, trees: Sequence[Sequence[bytes | None]]) -> None:
-        self._trees = [[None if leaf is None else Aes(leaf) for leaf in leaves] for leaves in trees]
+        self._trees = [
+            [(x, Aes(leaf).encrypt_into) for x, leaf in enumerate(leaves) if leaf is not None] for leaves in trees
+        ]
         self.field_bits = _KAPPA // len(trees)
 
     def rows(self, first: int, width: int) -> tuple[Array, Array]:
@@ -60,9 +63,8 @@ class _Forest:
         leaves = np.zeros((1 << self.field_bits, counters.size + BLOCK_WORDS), np.uint64)
         streams = [leaf.view(np.uint8).data for leaf in leaves]
         for tree, ciphers in enumerate(self._trees):
-            for cipher, stream in zip(ciphers, streams, strict=True):
-                if cipher is not None:
-                    cipher.encrypt_into(blocks, stream)
+            for x, encrypt in ciphers:
+                encrypt(blocks, streams[x])
             kernels.fold(leaves, v[tree * self.field_bits : (tree + 1) * self.field_bits], u[tree])
         return v, u
 
@@ -81,10 +83,10 @@ class SoftSpokenSender:
         from protocols.ot import kernels
 
         first, width = self._hash.claim(count), _packed(count)
-        rows, _ = self._forest.rows(first, width)
         corrections = await receive(self.peer, correction_words(count, self._forest.field_bits))
+        rows, _ = self._forest.rows(first, width)
         kernels.correct(rows, corrections.reshape(-1, width), self._offset)
-        return Sent(self._hash, first, _transposed(rows)[:count], self._offset)
+        return Sent(self._hash, first, count, partial(_blocks, rows), self._offset)
 
 
 class SoftSpokenReceiver:
@@ -104,7 +106,7 @@ class SoftSpokenReceiver:
         rows, corrections = self._forest.rows(first, width)
         np.bitwise_xor(corrections, choices, out=corrections)
         await send(self.peer, corrections)
-        return Received(self._hash, first, _transposed(rows)[:count], choices)
+        return Received(self._hash, first, count, partial(_blocks, rows))
 
 
 async def connect(me: int, parties: Sequence[int], session: bytes, field_bits: int = FIELD_BITS) -> Mesh:
@@ -163,12 +165,13 @@ async def _receiver(peer: int, context: bytes, field_bits: int) -> SoftSpokenSen
     return SoftSpokenReceiver(peer, [leaves for leaves, _ in grown], _hash(transcript))
 
 
-def _transposed(rows: Array) -> Array:
+def _blocks(rows: Array, start: int, stop: int) -> Array:
+    """The columns of 128 rows of bits from `start`, a multiple of 64, to `stop`."""
     from protocols.ot import kernels
 
-    blocks = np.empty((64 * rows.shape[1], _KAPPA // 64), np.uint64)
-    kernels.transpose(rows, blocks)
-    return blocks
+    blocks = np.empty((64 * _packed(stop - start), BLOCK_WORDS), np.uint64)
+    kernels.transpose(rows, start // 64, blocks)
+    return blocks[: stop - start]
 
 
 def _hash(transcript: base.Transcript) -> Hash:

@@ -208,6 +208,7 @@ CHANGES = [
     ('approval = "ask"', "", "everybody", "approval", "more"),
     ('"pairwise"', '"dealer"', "everybody", "source of random material", "other"),
     ("min_rows = 20", "min_rows = 10", "everybody", "smallest group", "more"),
+    ("min_rows = 20", "min_rows = 20\nrow_conditions = true", "everybody", "conditions on single rows", "more"),
     ('recipients = ["analyst", "north"]', 'recipients = ["analyst", "north", "west"]', "west", "results", "more"),
     ('"sums", "counts"', '"sums"', "everybody", "operations", "less"),
     ('"sums", "counts"', '"sums", "products"', "everybody", "operations", "other"),

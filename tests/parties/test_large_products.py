@@ -13,7 +13,7 @@ from mpc.engine import Engine, combine
 from mpc.schedule import Schedule
 from mpc.schema import Column, Table
 from parties.links import CREDIT, DataEndpoint, PeerLink
-from parties.node import drive
+from parties.material import drive
 from protocols import dealer
 from protocols.party import Party
 from protocols.rounds import IN_FLIGHT_WORDS
@@ -74,7 +74,7 @@ def test_more_than_the_credit_each_way(function) -> None:
             both_open.wait(
                 20
             )  # frames for links that are not open yet are dropped; in a session signatures come between
-            return drive(Engine(schedule, party, inputs), links)[0].shares["analyst"]["result"]
+            return drive(Engine(schedule, party, inputs).run, links)[0].shares["analyst"]["result"]
 
     try:
         with ThreadPoolExecutor(2) as pool:

@@ -61,7 +61,7 @@ def made(parties: int, labelled):
 
     async def party(me: int):
         mesh = await connect(me, range(parties), session)
-        return await pairwise.make(mesh, labelled, Stream(os.urandom(32)))
+        return await pairwise.make(mesh, session, labelled, Stream(os.urandom(32)))
 
     return together(*(partial(party, me) for me in range(parties)))
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import dealer
+from protocols.bits import pack
 from protocols.boolean import And, Monomials, Polynomials, invert, xor
 from protocols.comparison import IsZero, Negative
 from protocols.conversion import DaBits, ToBits, ToRing, lowest_bit
@@ -71,7 +72,10 @@ def signed(values) -> np.ndarray:
 
 
 def assert_right(primitive, count: int, *inputs: np.ndarray) -> None:
-    value, expected = run(primitive, count, *inputs), primitive.reference(*inputs)
+    assert_same(primitive, run(primitive, count, *inputs), primitive.reference(*inputs))
+
+
+def assert_same(primitive, value: np.ndarray, expected: np.ndarray) -> None:
     assert value.shape == expected.shape
     if primitive.gives == "bits":
         value, expected = (opened_bits(bits, primitive.length) for bits in (value, expected))
@@ -101,16 +105,17 @@ def inputs_of(primitive) -> list[np.ndarray]:
         Negative,
         IsZero,
         ToBits,
+        lambda n: And(n, 3),
         lambda n: ToRing(n, 3),
         lambda n: ToBits(n, 11),
     ],
-    ids=["And", "Select", "ToRing", "Negative", "IsZero", "ToBits", "ToRing planes", "ToBits planes"],
+    ids=["And", "Select", "ToRing", "Negative", "IsZero", "ToBits", "And planes", "ToRing planes", "ToBits planes"],
 )
 def test_every_length(of, length: int, count: int) -> None:
     primitive = of(length)
     inputs = inputs_of(primitive)
-    if isinstance(primitive, ToRing) and primitive.planes > 1:
-        inputs = [inputs[0].reshape(primitive.planes, -1)]
+    if primitive.takes[0] == "bits" and primitive.planes > 1:
+        inputs = [x.reshape(primitive.planes, -1) for x in inputs]
     assert_right(primitive, count, *inputs)
 
 
@@ -217,6 +222,24 @@ def test_polynomials_of_bits(data, bits: int) -> None:
     assert trial.sent == [2 * len(polynomials.opened) * (count - 1)] * count
 
 
+@pytest.mark.parametrize("primitive", [of(9001) for of in (And, Select, ToRing, Negative, IsZero, ToBits)], ids=str)
+def test_material_may_lie_where_a_frame_left_it(primitive) -> None:
+    class Framed(Recording):
+        def draw(self, at, demand) -> Material:
+            material = super().draw(at, demand)
+            for name, part in material.items():
+                octets = np.frombuffer(b"\1" + part.tobytes(), np.uint8)[1:]
+                material[name] = octets.view(np.uint64).reshape(part.shape)
+                assert not material[name].flags.aligned
+                assert not material[name].flags.writeable
+            return material
+
+    inputs = inputs_of(primitive)
+    trial = together_on(primitive, shares(primitive, 2, inputs), Framed)
+    value = (np.add if primitive.gives == "ring" else np.bitwise_xor).reduce(trial.values)
+    assert_same(primitive, value, primitive.reference(*inputs))
+
+
 # Costs
 
 
@@ -238,7 +261,7 @@ def test_costs_that_the_manual_states() -> None:
 
 # What each party sees. Every word of a long array is one sample.
 
-WORDS = 256
+WORDS = 128
 SAMPLES = 64 * WORDS
 VIEWED = [
     Truncation(SAMPLES, 9),
@@ -250,6 +273,9 @@ VIEWED = [
     IsZero(SAMPLES),
     ToBits(SAMPLES, 32),
 ]
+
+
+OFFSETS = [np.uint64(0), np.uint64(2**62 - 1)]
 
 
 class Tap:
@@ -268,13 +294,19 @@ class Tap:
 
 
 def rows(part: np.ndarray) -> np.ndarray:
-    """An array as rows of WORDS words, one for each plane or each so many elements."""
+    """An array as rows of WORDS words: one for each plane, two for the words of all elements."""
+    if part.size and part.shape[-1] == SAMPLES:
+        part = part.reshape(-1, SAMPLES)[:, : 2 * WORDS]
     return np.ascontiguousarray(part).reshape(-1, WORDS)
 
 
 def views(primitive, count: int, value: int, add, source_type=Recording) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each party: what comes from others, alone and added up by everyone; and what it had before."""
+    """For each party: what comes from others, alone and added up by everyone; and what it had before.
+
+    And, for words, the top bits that the others' part would have if the value were this one.
+    """
     inputs = [np.full(size, value % RING, np.uint64) for size in primitive.input_words]
+    x = inputs[-1]
     operands = shares(primitive, count, inputs)
     demands = [((7, *label), demand) for label, demand in primitive.demands(count)]
     parties, sources = session(count, demands, source_type)
@@ -286,7 +318,9 @@ def views(primitive, count: int, value: int, add, source_type=Recording) -> list
     for i in range(count):
         arrived = np.concatenate([*(messages[j] for j in range(count) if j != i), opened])
         had = [part for material in sources[i].material for part in material.values()]
-        seen.append((arrived, np.concatenate([rows(part) for part in (*had, *operands[i]) if part.size])))
+        for own, kind in zip(operands[i], primitive.takes, strict=True):
+            had += [own] if kind == "bits" else [own, *(pack(x + offset - own, 63) for offset in OFFSETS)]
+        seen.append((arrived, np.concatenate([rows(part) for part in had if part.size])))
     return seen
 
 

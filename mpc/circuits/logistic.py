@@ -1,0 +1,103 @@
+"""The logistic function: around every whole number a polynomial of its own, chosen by the bits of the number.
+
+In pieces, as P. Mohassel, Y. Zhang, "SecureML" (S&P 2017), section 5.3.1, have it in three lines: here in enough to be
+accurate. The argument is rounded to a whole number n either way; n's bits choose the coefficients of sigmoid(n + t), t
+within (-1, 1), while the powers of t are computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from itertools import zip_longest
+
+from mpc.circuits.approximation import Curve, polynomial
+from mpc.circuits.builder import Ring
+from mpc.circuits.fixed import Fixed, combined, inner, nearest
+from mpc.circuits.narrow import APPROXIMATION, SPARE, on_narrow, point_scale
+from mpc.circuits.planes import beside, picked, polynomials, prefix_products, weighted
+from mpc.circuits.polynomials import blocks, joined, powers
+
+__all__ = ["sigmoid"]
+
+_NARROW = 3
+"""Ranges that are no wider are narrow."""
+
+
+def sigmoid(x: Ring, low: int, high: int, unit: Fraction, precision: int) -> Fixed:
+    """sigmoid(x unit), for words within [low, high]. Off by 0.75 * 2^-precision."""
+    if (high - low) * unit <= _NARROW:
+        return on_narrow("sigmoid", x, low, high, unit, Fraction(1), precision)
+    reach = _reach(precision)
+    if high * unit <= -reach or low * unit >= reach:
+        return Fixed(x * 0 + int(low > 0), 0, 1)
+    bits, end = point_scale(precision), Fraction(17, 16)
+    argument = [(unit, Fixed(x, 0, max(abs(low), abs(high))))]
+    whole = combined(argument, Fraction(0), 0).words
+    t = Fixed(combined(argument, Fraction(0), bits).words - whole * (1 << bits), bits, int(end * (1 << bits)))
+    least, most = math.floor(low * unit) - 1, math.ceil(high * unit) + 1
+    first = max(least, -reach)
+    last = min(most, first + (1 << (reach - first).bit_length()) - 1)
+    around = [
+        polynomial(Curve("sigmoid", Fraction(n), Fraction(1), -end, end), APPROXIMATION / (1 << precision)) or ()
+        for n in range(first, last + 1)
+    ]
+    columns = list(zip_longest(*around, fillvalue=Fraction(0)))
+    place = _Place(whole - first, least - first, most - first, last - first)
+    known = powers(t, min(len(columns) - 1, 4))
+    parts = []
+    for start, stop in blocks(len(columns)):
+        constant = place.chosen(columns[start], Fraction(start == 0), precision + SPARE)
+        factors = [place.chosen(column, Fraction(0), bits) for column in columns[start + 1 : stop]]
+        parts.append(constant + inner(list(zip(factors, known, strict=False)), precision + SPARE))
+    return joined(parts, known[-1])
+
+
+def _reach(precision: int) -> int:
+    """From where on the function is 0 or 1 but for half of 2^-precision: a whole number above (precision + 1) log 2."""
+    return -(-7 * (precision + 1) // 10)
+
+
+class _Place:
+    """Which of the places 0, ..., last words are at, words from `least` to `most`; below is no place, nor is above."""
+
+    def __init__(self, x: Ring, least: int, most: int, last: int) -> None:
+        index = last.bit_length()
+        bits = x.bits(max(most.bit_length(), (~least).bit_length() if least < 0 else 0) + (least < 0))
+        self.first = int(bits.planes == index)
+        if bits.planes == index:
+            places = polynomials(bits, _places(index, last, ()))
+        else:
+            outside = prefix_products(picked(~bits, range(index, bits.planes)))
+            inside = picked(outside, [outside.planes - 1])
+            places = polynomials(beside(picked(bits, range(index)), inside), _places(index, last, (index,)))
+            # not inside and not negative
+            above = ~(inside ^ picked(bits, [bits.planes - 1])) if least < 0 else ~inside
+            places = beside(places, above)
+        self.at = places.ring().reshape(places.planes, *x.shape)
+
+    def chosen(self, values: Sequence[Fraction], above: Fraction, scale: int) -> Fixed:
+        """The value for each word's place, or 0 below, or `above`. No message."""
+        units = [nearest(number * (1 << scale)) for number in (*values, above)]
+        bound = max(map(abs, units))
+        if self.first:  # the place 0 is where no other is
+            return Fixed(weighted(self.at, [number - units[0] for number in units[1:-1]], units[0]), scale, bound)
+        return Fixed(weighted(self.at, units, 0), scale, bound)
+
+
+@cache
+def _places(index: int, last: int, inside: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """For each place the products of bits that add up to whether all bits are as in its number: those of more bits too.
+
+    Without `inside`, a bit that is multiplied as well, the place 0 is left out.
+    """
+    return tuple(
+        tuple(
+            (*(b for b in range(index) if more >> b & 1), *inside)
+            for more in range(1 << index)
+            if more & place == place
+        )
+        for place in range(0 if inside else 1, last + 1)
+    )

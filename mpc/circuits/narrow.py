@@ -1,0 +1,56 @@
+"""Functions on a range so narrow that one polynomial covers it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from mpc.circuits.approximation import Curve, polynomial
+from mpc.circuits.builder import Ring
+from mpc.circuits.fixed import Fixed, combined
+from mpc.circuits.polynomials import evaluated
+from mpc.errors import PlanError
+
+__all__ = ["APPROXIMATION", "SPARE", "approximated", "exponent", "few_octaves", "on_narrow", "point_scale"]
+
+APPROXIMATION = Fraction(2, 3)
+"""The part of the error allowed that a polynomial may be off by; the rest is for roundings."""
+
+SPARE = 5
+"""Bits that are computed beyond the precision. What two units of the last are off by is a sixteenth of what may be."""
+
+
+def few_octaves(low: int, high: int) -> bool:
+    """Whether one polynomial covers reciprocals, roots and logarithms in a positive range."""
+    return high <= 4 * low
+
+
+def on_narrow(f: str, x: Ring, low: int, high: int, unit: Fraction, least: Fraction, precision: int) -> Fixed:
+    """f(x unit) for words within [low, high]; off by less than 0.75 * 2^-precision least."""
+    middle = (low + high) // 2
+    half = max(high - middle, 1)
+    t = combined([(Fraction(1, half), Fixed(x - middle, 0, half))], Fraction(0), point_scale(precision))
+    curve = Curve(f, middle * unit, half * unit, Fraction(low - middle, half), Fraction(high - middle, half))
+    return approximated(curve, t, least, precision)
+
+
+def approximated(curve: Curve, t: Fixed, least: Fraction, precision: int) -> Fixed:
+    """A curve's values, off by less than 0.75 * 2^-precision least, for |t| up to 9/8 and `point_scale` bits of it."""
+    up = -exponent(least)
+    factor = curve.factor * Fraction(2) ** up
+    coefficients = polynomial(replace(curve, factor=factor), APPROXIMATION / (1 << precision))
+    if coefficients is None:
+        raise PlanError(f"{curve.f}: no polynomial stands for it", "Narrow the range of its operand.")
+    result = evaluated(coefficients, t, precision + SPARE)
+    return Fixed(result.words, result.scale + up, result.bound)
+
+
+def point_scale(precision: int) -> int:
+    """Fractional bits of a polynomial's argument: eight more than of its value, unless the ring holds no products."""
+    return min(precision + 8, 30) if precision <= 24 else precision + 8
+
+
+def exponent(number: Fraction) -> int:
+    """n with |number| within [2^n, 2^(n + 1))."""
+    n = abs(number.numerator).bit_length() - number.denominator.bit_length()
+    return n if abs(number) >= Fraction(2) ** n else n - 1

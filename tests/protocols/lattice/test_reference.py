@@ -1,0 +1,73 @@
+"""The real protocol sends, number for number, what the reference in Python's integers sends, and both are right."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols.lattice.encryption import Answerer, Encryptor
+from protocols.lattice.packing import pack_x
+from protocols.lattice.parameters import KEPT, PRIMES, Parameters
+from protocols.prg import Stream
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reference
+
+WORD = 2**64
+CASES = {
+    "dot": Parameters(1, 37, 1, 1, 16, 1, PRIMES[:6], 119, degree=16),
+    "one": Parameters(1, 1, 1, 1, 16, 1, PRIMES[:6], 119, degree=16),
+    "matrix": Parameters(5, 7, 3, 4, 2, 2, PRIMES, 147, degree=16),
+    "digits": Parameters(3, 9, 3, 2, 4, 4, PRIMES[:5], 88, digits=2, degree=32),
+    "flooding of one limb": Parameters(2, 3, 2, 2, 4, 2, PRIMES[:5], 60, digits=2, degree=16),
+}
+
+
+def residues(words: np.ndarray, primes: tuple[int, ...], count: int) -> list[list[int]]:
+    """[prime][value] at the front of some words."""
+    return words.view(np.uint32)[: len(primes) * count].reshape(len(primes), count).tolist()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_number_is_as_in_the_reference(name: str) -> None:
+    p = CASES[name]
+    source = Stream(bytes(32))
+    x, y = source.words((p.rows, p.length)), source.words((p.length, p.columns))
+    x.flat[:: 1 + x.size // 5] = WORD - 1
+    y.flat[:: 1 + y.size // 5] = WORD // 2
+    label, keys = ("session", 3), (bytes([1]) * 32, bytes([2]) * 32)
+    expected = reference.run(p, x.tolist(), y.tolist(), label, keys)
+
+    encryptor = Encryptor(1, p, label, Stream(keys[0]))
+    answerer = Answerer(0, p, label, encryptor.header, y, Stream(keys[1]))
+    for blocks in p.segments:
+        words = encryptor.encrypt(pack_x(p, x, blocks))
+        sent = words.view(np.uint32).reshape(p.groups, len(blocks), len(p.primes), p.degree).tolist()
+        for group, row in enumerate(sent):
+            for block, transforms in zip(blocks, row, strict=True):
+                assert reference.polynomial(transforms, p.primes) == expected["b"][group][block]
+        answerer.receive(words, blocks)
+    total = []
+    for number, answers in enumerate(p.answers):
+        words, share = answerer.answer(number)
+        c1, c0 = expected["replies"][number]
+        kept = p.primes[:KEPT]
+        start = len(answers) * KEPT * p.degree
+        for place, row in enumerate(c1):
+            part = words.view(np.uint32)[place * KEPT * p.degree :]
+            assert part[: KEPT * p.degree].reshape(KEPT, -1).tolist() == [[c % prime for c in row] for prime in kept]
+        part = words.view(np.uint32)[start : start + KEPT * len(c0)]
+        assert part.reshape(KEPT, -1).tolist() == [[c % prime for c in c0] for prime in kept]
+        assert share.ravel().tolist() == expected["y_share"][number][0]
+        decrypted = encryptor.decrypt(words, answers)
+        assert decrypted.ravel().tolist() == expected["x_share"][number][0]
+        total.append(decrypted + share)
+    product = np.concatenate(total, axis=1).tolist()
+    for i in range(p.rows):
+        for j in range(p.columns):
+            exact = sum(int(x[i, k]) * int(y[k, j]) for k in range(p.length))
+            result = sum(product[i][j + digit * p.columns] << 32 * digit for digit in range(p.digits))
+            assert result % WORD == exact % WORD
