@@ -30,10 +30,13 @@ class Cost:
     pieces: int
     material_words: int
     offline_bytes: Mapping[str, int]
+    streamed: int = 0
+    """Rounds among these that follow without waiting for an answer."""
 
     def seconds(self, round_trip: float, bytes_per_second: float) -> float:
-        """Online time on a network: half a round trip a round, and the busiest party's bytes on its wire."""
-        return self.rounds * round_trip / 2 + max(self.bytes_sent.values(), default=0) / bytes_per_second
+        """Online time on a network: half a round trip a wait, and the busiest party's bytes on its wire."""
+        waiting = (self.rounds - self.streamed) * round_trip / 2
+        return waiting + max(self.bytes_sent.values(), default=0) / bytes_per_second
 
 
 def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
@@ -60,4 +63,5 @@ def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
         pieces,
         material,
         {name: _WORD * words for name, words in zip(plan.parties, offline, strict=True)},
+        schedule.rounds - schedule.waits,
     )

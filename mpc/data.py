@@ -94,8 +94,7 @@ class TableView:
         if self._sizes is not None:
             return Value(self._trace, self._trace.constant(len(self)))
         total, *others = (
-            self._value("count", party=party, table=self.name, rows=self._rows[party])
-            for party in self._holders
+            self._value("count", party=party, table=self.name, rows=self._rows[party]) for party in self._holders
         )
         for other in others:
             total = total + other
@@ -175,8 +174,8 @@ def _shared_out(size: int, rows: Mapping[str, int]) -> dict[str, int]:
     sizes = {party: max(1, size * count // sum(rows.values())) for party, count in rows.items()}
     while (missing := size - sum(sizes.values())) != 0:
         step = 1 if missing > 0 else -1
-        party = max(rows, key=lambda party: step * (rows[party] * size - sizes[party] * sum(rows.values())))
-        sizes[party] += step
+        over = {party: step * (count * size - sizes[party] * sum(rows.values())) for party, count in rows.items()}
+        sizes[max((party for party in rows if sizes[party] + step), key=over.__getitem__)] += step
     return sizes
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc.errors import PlanError
+from mpc.operations import Params
 from mpc.operations.inputs import constant_values
 from mpc.operations.structure import numpy_key
 from mpc.plan import Plan, Step

@@ -113,19 +113,13 @@ class Engine:
         x, y = (self._values.get(j) for j in instruction.inputs)
         whole = np.zeros(instruction.shape, np.uint64)
         self._values[i] = whole
-        owned = action.x_owner is not None or action.y_owner is not None
-        for number, block in enumerate(action.product.blocks()):
+        owners = action.x_owner, action.y_owner
+        for number, block in enumerate(self._protocol.blocks(action.product, *owners)):
+            product = action.product.of(block)
             x_part, y_part = action.product.operands(block, x, y)
-            computing = partial(
-                self._protocol.product,
-                self._party.at(i, number),
-                action.product.of(block),
-                x_part,
-                y_part,
-                action.x_owner,
-                action.y_owner,
-            )
-            yield Task(computing, block.weight(owned=owned), partial(action.product.gather, whole, block))
+            computing = partial(self._protocol.product, self._party.at(i, number), product, x_part, y_part, *owners)
+            weight = self._protocol.product_weight(product, *owners)
+            yield Task(computing, weight, partial(action.product.gather, whole, block))
 
     def _primitives(self, i: int, instruction: Instruction, action: Primitive) -> Iterator[Task[Any]]:
         inputs = [

@@ -41,15 +41,20 @@ class Schedule:
         self.program: list[Instruction] = lower(plan)
         self.start: list[int] = []
         self.end: list[int] = []
+        waits: list[int] = []
         for instruction in self.program:
             self.start.append(max((self.end[j] for j in instruction.inputs), default=0))
-            self.end.append(self.start[-1] + self._rounds(instruction))
+            rounds, streamed = self._rounds()
+            self.end.append(self.start[-1] + rounds)
+            waits.append(max((waits[j] for j in instruction.inputs), default=0) + rounds - streamed)
         reveals = [i for i, instruction in enumerate(self.program) if isinstance(instruction.action, Reveal)]
         computing = max(self.end, default=0)
         for i in reveals:
             self.start[i] = computing
         self.rounds = computing + (1 if reveals else 0)
         """Rounds in all, the one that reveals included."""
+        self.waits = max(waits, default=0) + (1 if reveals else 0)
+        """Rounds in all, streams counted once: messages that are waited for one after the other."""
 
     @cached_property
     def last_use(self) -> list[int]:
@@ -68,7 +73,7 @@ class Schedule:
         """The tasks of a product or a primitive, in order."""
         action = self.program[i].action
         if isinstance(action, SecretProduct):
-            for number, block in enumerate(action.product.blocks()):
+            for number, block in enumerate(self.protocol.blocks(action.product, action.x_owner, action.y_owner)):
                 yield Piece(number, block.start, block.stop, block=block)
         elif isinstance(action, Primitive):
             step = action.block or max(action.length, 1)
@@ -85,10 +90,12 @@ class Schedule:
         assert piece.primitive is not None
         return self.protocol.primitive_cost(parties, piece.primitive)
 
-    def _rounds(self, instruction: Instruction) -> int:
+    def _rounds(self) -> tuple[int, int]:
+        """Of the instruction that is being scheduled: its rounds, and how many of them are streamed."""
         i = len(self.start) - 1
         first = next(self.pieces(i), None)
-        return self.cost(i, first).rounds if first is not None else 0
+        cost = self.cost(i, first) if first is not None else Cost(0, ())
+        return cost.rounds, cost.streamed
 
     def warm(self) -> None:
         """Load the compiled code that the plan will want, before a round waits for it."""
@@ -98,7 +105,8 @@ class Schedule:
                 step.operation.product(x, y).warm()
         for instruction in self.program:
             if isinstance(instruction.action, SecretProduct):
-                instruction.action.product.warm()
+                action = instruction.action
+                self.protocol.warm(action.product, action.x_owner, action.y_owner)
             elif isinstance(instruction.action, Primitive):
                 instruction.action.warm()
 

@@ -25,7 +25,7 @@ from mpc.sampling import draw_rows, sampled
 from mpc.schedule import Schedule
 from mpc.schema import Column, Schema, Table, unit_rows
 from mpc.undefined import settled
-from protocols import additive, dealer, pairwise
+from protocols import additive, dealer, direct, pairwise
 from protocols.correlations import Label, Material
 from protocols.interface import SharingProtocol
 from protocols.party import Party
@@ -70,6 +70,8 @@ def simulate(
     inputs = [_inputs(plan, party, data[party]) for party in plan.parties]
     noises = [draw(plan, party, unit_rows(schema), noise) for party in plan.parties]
     loaded = time.perf_counter()
+    if source == "pairwise" and protocol is additive:
+        protocol = direct
     schedule = Schedule(plan, protocol)
     parties = _parties(schedule, source)
     dealt = time.perf_counter()

@@ -21,7 +21,7 @@ from parties.config import Consortium, PartyConfig, check_identity
 from parties.control import ControlClient
 from parties.errors import Fault, FaultReport, printable
 from parties.identity import Identity
-from parties.material import check_makeable
+from parties.material import check_makeable, protocol_for
 from parties.signatures import check_signed
 
 __all__ = ["Analyst", "Progress"]
@@ -101,7 +101,7 @@ class Analyst:
             policy.check_all(plan, self.agreement, self.consortium.party_names, self.name)
             if (repeated := self._repeated(client, plan, started)) is not None:
                 return repeated
-            schedule = Schedule(plan)
+            schedule = Schedule(plan, protocol_for(self.agreement.source))
             with_dealer = self.agreement.source == "dealer" and any(True for _ in schedule.demands())
             if self.agreement.source == "pairwise":
                 check_makeable(schedule)

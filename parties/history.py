@@ -50,14 +50,17 @@ class Used:
 
 
 def differing(connection: sqlite3.Connection, used: Sequence[Used], min_rows: int) -> list[Used]:
-    """The results that must not be given: they use nearly the same rows as an earlier one."""
+    """The results that must not be given: they use nearly the same rows as an earlier one, or as one before it here."""
+    known: dict[str, dict[bytes, NDArray[np.uint64]]] = {}
     verdicts: dict[tuple[str, bytes], bool] = {}
     for each in used:
-        key = each.name, each.digest
-        if key not in verdicts:
-            earlier = connection.execute("select sketch from row_set where name = ?", (each.name,))
-            cells = (differing_cells(each.sketch, np.frombuffer(sketch, "<u8")) for (sketch,) in earlier)
-            verdicts[key] = any(0 < count < min_rows for count in cells)
+        if each.name not in known:
+            stored = connection.execute("select digest, sketch from row_set where name = ?", (each.name,))
+            known[each.name] = {digest: np.frombuffer(words, "<u8") for digest, words in stored}
+        if (each.name, each.digest) not in verdicts:
+            cells = (differing_cells(each.sketch, other) for other in known[each.name].values())
+            verdicts[each.name, each.digest] = any(0 < count < min_rows for count in cells)
+            known[each.name][each.digest] = each.sketch
     return [each for each in used if verdicts[each.name, each.digest]]
 
 

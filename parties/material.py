@@ -11,17 +11,23 @@ from mpc.schedule import Schedule
 from parties.errors import Fault
 from parties.handshake import Agreed, receive_words
 from parties.links import Links
-from protocols import pairwise
+from protocols import additive, direct, pairwise
 from protocols.correlations import Label, Source
 from protocols.dealer import DealerSource, batches, correction_words
+from protocols.interface import SharingProtocol
 from protocols.ot.messages import InvalidMessage
 from protocols.prg import Stream, derive
 from protocols.ring import Array
 from protocols.rounds import Need, Send, run_alone
 
-__all__ = ["check_makeable", "dealt", "drive", "made_together"]
+__all__ = ["check_makeable", "dealt", "drive", "made_together", "protocol_for"]
 
 T = TypeVar("T")
+
+
+def protocol_for(source: str) -> SharingProtocol:
+    """How products are computed when random material comes from this source."""
+    return direct if source == "pairwise" else additive
 
 
 def check_makeable(schedule: Schedule) -> None:

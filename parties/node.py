@@ -20,7 +20,7 @@ from parties.errors import Fault
 from parties.handshake import Handshake
 from parties.links import Links
 from parties.log import Log
-from parties.material import check_makeable, dealt, drive, made_together
+from parties.material import check_makeable, dealt, drive, made_together, protocol_for
 from parties.noise import draw_unseen
 from parties.privacy import Claim, Privacy
 from parties.results import Results
@@ -86,7 +86,7 @@ class Node(Server):
         conversation.phase = "plan"
         plan = decoded(plan_bytes)
         request = self.admission.admit(conversation, plan)
-        schedule = Schedule(plan)
+        schedule = Schedule(plan, protocol_for(self.agreement.source))
         if self.agreement.source == "pairwise":
             check_makeable(schedule)
         self.log.event("plan_accepted", session=conversation.session.hex(), plan=plan.digest.hex())

@@ -27,7 +27,7 @@ MOST_DEGREE = 2
 """Of results, as polynomials in one party's values: enough for variances, covariances and regressions."""
 
 ARRANGING = frozenset(
-    {"column", "concat", "constant", "noisy", "rescale", "reshape", "reveal", "share", "stack", "transpose"}
+    {"column", "concat", "constant", "noisy", "rescale", "reshape", "reveal", "sample", "share", "stack", "transpose"}
 )
 """Operations that other clauses judge, or that only arrange values or round them."""
 

@@ -20,6 +20,7 @@ from mpc.accounting import Loss
 from mpc.disclosure import RowSet, rows_used
 from mpc.errors import DataError
 from mpc.plan import Plan
+from mpc.sampling import Draw, Rows
 from mpc.schema import unit_rows
 from parties import answers, budget, history
 from parties.agreement import Agreement
@@ -70,22 +71,23 @@ class Privacy:
             "on that first, in writing.",
         )
 
-    def claim(self, plan: Plan) -> Claim:
-        """What the plan would cost and use. Raises PlanError, DataError, Fault TABLE_MISSING, ROWS_CHANGED."""
+    def claim(self, plan: Plan, drawn: Mapping[Draw, Rows]) -> Claim:
+        """What the plan would cost and use. `drawn`: the rows of its random samples; others are not looked at.
+
+        Raises PlanError, DataError, Fault TABLE_MISSING, UNIT_ROWS_EXCEEDED.
+        """
         names = [name for name in _tables_of(plan, self._party) if name in self._tables]
         versions = {name: self._store.version(name) for name in names}
         losses = budget.losses_of(plan, self._party, self.unit_rows)
         for name in losses:
             self._check_units(name)
-        by_table: dict[str, dict[str, RowSet]] = {}
+        sets: dict[str, list[tuple[str, RowSet]]] = {name: [] for name in names}
         for result, tables in rows_used(plan, self._party).items():
-            for name, rows in ((name, rows) for name, rows in tables.items() if name in self._tables):
-                by_table.setdefault(name, {})[result] = rows
-        used: list[history.Used] = []
-        for name, results in by_table.items():
-            sketches = self._sketched(plan, name, versions[name], results)
-            used += [history.Used(result, name, sketches[result]) for result in results]
-        digests = {name: self._store.digest(name) for name in versions} if any(plan.of("noisy")) else {}
+            for name, rows in _real_rows(tables, drawn, plan, self._party):
+                if name in sets:
+                    sets[name].append((result, rows))
+        used = [each for name in names for each in self._used(plan, name, versions[name], sets[name])]
+        digests = {name: self._store.digest(name) for name in names} if any(plan.of("noisy")) else {}
         return Claim(plan, losses, used, versions, digests)
 
     def settle(self, claim: Claim, session: str) -> None:
@@ -95,7 +97,7 @@ class Privacy:
         """
         for name, version in claim.versions.items():
             if self._store.version(name) != version:
-                raise self._changed(name)
+                raise Fault("ROWS_CHANGED", f"{self._party}.{name} has changed meanwhile", "Submit the script again.")
         agreement = self._digest.hex()
         with self._database.transaction() as connection:
             for name, losses in claim.losses.items():
@@ -120,7 +122,7 @@ class Privacy:
     def against(self, plan: Plan) -> Iterator[str]:
         """What earlier results without noise say against a plan, where its tables can be read."""
         try:
-            claim = self.claim(plan)
+            claim = self.claim(plan, {})
         except (DataError, Fault):  # loading them will tell what is wrong
             return
         with self._database.reading() as connection:
@@ -167,23 +169,29 @@ class Privacy:
             if most is not None and count > most:
                 yield f"these would make {count} results without noise of {self._party}.{name}; {most} are agreed"
 
-    def _sketched(self, plan: Plan, name: str, version: Version, sets: Mapping[str, RowSet]) -> dict[str, Words]:
-        """The sketch of each of the sets of rows of one table."""
+    def _used(
+        self, plan: Plan, name: str, version: Version, sets: Sequence[tuple[str, RowSet]]
+    ) -> Iterator[history.Used]:
+        """Each result with the sketch of the rows of one table that it uses. Raises DataError."""
         cells, columns = cells_for(self._agreement.min_rows), sorted(self._tables[name].columns)
-        keys = {result: (name, version, cells, *columns, _key(rows)) for result, rows in sets.items()}
-        with self._lock:
-            known = {result: self._sketches[key] for result, key in keys.items() if key in self._sketches}
-        hashes = row_hashes(self._store.columns(name, columns)) if len(known) < len(sets) else np.empty(0, np.uint64)
-        for result, rows in sets.items():
-            if result not in known:
+        hashes: Words | None = None
+        for result, rows in sets:
+            key = name, version, cells, *columns, _key(rows)
+            with self._lock:
+                known = self._sketches.get(key)
+            if known is None:
+                hashes = row_hashes(self._store.columns(name, columns)) if hashes is None else hashes
                 if hashes.size != _rows_of(plan, self._party, name):
-                    raise self._changed(name)
-                known[result] = sketch(hashes[_selected(rows)], cells)
-        with self._lock:
-            self._sketches.update({keys[result]: known[result] for result in sets})
-            for old in list(self._sketches)[:-_MOST_SKETCHES]:
-                del self._sketches[old]
-        return known
+                    raise DataError(
+                        f"{self._party}.{name} has {hashes.size:,} rows, the plan was made for another number",
+                        "The table changed since the script was submitted. Submit again.",
+                    )
+                known = sketch(hashes[_selected(rows)], cells)
+            with self._lock:
+                self._sketches[key] = known
+                for old in list(self._sketches)[:-_MOST_SKETCHES]:
+                    del self._sketches[old]
+            yield history.Used(result, name, known)
 
     def _check_units(self, name: str) -> None:
         """Raise Fault UNIT_ROWS_EXCEEDED when a person has more rows in a table than agreed."""
@@ -200,18 +208,24 @@ class Privacy:
                 peer=self._party,
             )
 
-    def _changed(self, name: str) -> Fault:
-        return Fault(
-            "ROWS_CHANGED",
-            f"{self._party}.{name} has changed since the script was submitted",
-            "Submit again.",
-            peer=self._party,
-        )
-
 
 def _tables_of(plan: Plan, party: str) -> list[str]:
     own = (step.params for op in ("column", "count") for _, step in plan.of(op) if step.params["party"] == party)
     return sorted({params["table"] for params in own})
+
+
+def _real_rows(
+    tables: Mapping[str, RowSet], drawn: Mapping[Draw, Rows], plan: Plan, party: str
+) -> Iterator[tuple[str, RowSet]]:
+    """By table, the rows that are used of it, and of it through each of its samples."""
+    for called, rows in tables.items():
+        name, *sample = called.split(" ")
+        if not sample:
+            yield name, rows
+        elif (draw := (name, int(sample[0]), int(sample[1]))) in drawn:
+            mask = np.zeros(_rows_of(plan, party, name), np.bool_)
+            mask[drawn[draw][_selected(rows)]] = True
+            yield name, mask
 
 
 def _rows_of(plan: Plan, party: str, name: str) -> int:

@@ -79,7 +79,8 @@ class Store:
     def inputs(self, plan: Plan, drawn: Mapping[Draw, Rows]) -> tuple[dict[int, Array], float, float]:
         """What the plan takes of this party, encoded, by step; the seconds spent on reading and on encoding.
 
-        `drawn`: the rows of its random samples. Reads only the columns that the plan names. Raises Fault TABLE_MISSING, DataError.
+        `drawn`: the rows of its random samples. Reads only the columns that the plan names. Raises Fault TABLE_MISSING,
+        DataError.
         """
         inputs: dict[int, Array] = {}
         wanted: dict[str, dict[str, list[int]]] = {}

@@ -20,18 +20,21 @@ from protocols.correlations import Demand, Label, Triple
 from protocols.interface import Cost
 from protocols.party import Party
 from protocols.primitives import Primitive
-from protocols.products import Product, Shape
+from protocols.products import Block, Product, Shape
 from protocols.ring import Array
 
 __all__ = [
+    "blocks",
     "demand",
     "primitive",
     "primitive_cost",
     "primitive_demands",
     "product",
     "product_cost",
+    "product_weight",
     "refresh",
     "share",
+    "warm",
 ]
 
 
@@ -113,6 +116,22 @@ async def multiply_owned(
     if y_owner is not None and party.count > 2:
         z = ring.add(z, party.zero_share(product.out_shape, party.everyone))
     return z
+
+
+def blocks(product: Product, x_owner: int | None, y_owner: int | None) -> list[Block]:
+    """As products are cut."""
+    return product.blocks()
+
+
+def product_weight(product: Product, x_owner: int | None, y_owner: int | None) -> int:
+    """An owner sends one operand, all send both shared ones."""
+    x_words, y_words = math.prod(product.x_shape), math.prod(product.y_shape)
+    return x_words + y_words if x_owner is None and y_owner is None else max(x_words, y_words)
+
+
+def warm(product: Product, x_owner: int | None, y_owner: int | None) -> None:
+    """As products are warmed."""
+    product.warm()
 
 
 def demand(parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> Triple:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from protocols.correlations import Demand, Label, Triple
 from protocols.party import Party
-from protocols.products import Product, Shape
+from protocols.products import Block, Product, Shape
 from protocols.ring import Array
 
 if TYPE_CHECKING:
@@ -19,10 +19,14 @@ __all__ = ["Cost", "SharingProtocol"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one primitive costs online: rounds, and the words that each party sends, in all."""
+    """What one primitive costs online: rounds, and the words that each party sends, in all.
+
+    `streamed`: rounds among these that follow without waiting for an answer.
+    """
 
     rounds: int
     words: tuple[int, ...]
+    streamed: int = 0
 
 
 class SharingProtocol(Protocol):
@@ -34,6 +38,18 @@ class SharingProtocol(Protocol):
 
     def refresh(self, party: Party, share: Array) -> Array:
         """A share of the same value, independent of all shares seen before. No message."""
+        ...
+
+    def blocks(self, product: Product, x_owner: int | None, y_owner: int | None) -> list[Block]:
+        """The pieces that a product is computed in, each a task of its own."""
+        ...
+
+    def product_weight(self, product: Product, x_owner: int | None, y_owner: int | None) -> int:
+        """The most words that one party sends another in a round of one piece's product."""
+        ...
+
+    def warm(self, product: Product, x_owner: int | None, y_owner: int | None) -> None:
+        """Load what computing a product will want, before a round waits for it."""
         ...
 
     def demand(self, parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> Triple | None:

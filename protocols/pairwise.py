@@ -67,7 +67,8 @@ async def make(
 ) -> dict[Label, Material]:
     """This party's shares of all these correlations, made together with all others, who give the same demands.
 
-    `session`: bytes that name this session and no other. `draw`: a stream of this party's own, for this alone. Raises ValueError for what cannot be made.
+    `session`: bytes that name this session and no other. `draw`: a stream of this party's own, for this alone. Raises
+    ValueError for what cannot be made.
     """
     made: dict[Label, Material] = {}
 

@@ -52,6 +52,10 @@ class Party:
         """The stream that this party and `peer` both have for this step and purpose, and nobody else."""
         return Stream(derive(self._secrets[peer], purpose, *self._label))
 
+    def named(self, peer: int, purpose: str) -> Label:
+        """A label that this party and `peer` both have for this session, step and purpose, and for nothing else."""
+        return (purpose, *(int(word) for word in self.common(peer, purpose).words(4)))
+
     def draw(self, demand: Demand) -> Material:
         """This party's shares of the correlated randomness of this step."""
         if self._source is None:

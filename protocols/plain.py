@@ -14,19 +14,22 @@ from protocols.correlations import Demand, Label
 from protocols.interface import Cost
 from protocols.party import Party
 from protocols.primitives import Primitive
-from protocols.products import Product, Shape
+from protocols.products import Block, Product, Shape
 from protocols.ring import Array
 from protocols.rounds import Exchange
 
 __all__ = [
+    "blocks",
     "demand",
     "primitive",
     "primitive_cost",
     "primitive_demands",
     "product",
     "product_cost",
+    "product_weight",
     "refresh",
     "share",
+    "warm",
 ]
 
 
@@ -56,6 +59,22 @@ async def product(
     if party.index != 0 or shown_x is None or shown_y is None:
         return np.zeros(product.out_shape, np.uint64)
     return product(shown_x, shown_y)
+
+
+def blocks(product: Product, x_owner: int | None, y_owner: int | None) -> list[Block]:
+    """As products are cut."""
+    return product.blocks()
+
+
+def product_weight(product: Product, x_owner: int | None, y_owner: int | None) -> int:
+    """As in `additive`; both operands travel."""
+    x_words, y_words = math.prod(product.x_shape), math.prod(product.y_shape)
+    return x_words + y_words
+
+
+def warm(product: Product, x_owner: int | None, y_owner: int | None) -> None:
+    """As products are warmed."""
+    product.warm()
 
 
 def demand(parties: int, product: Product, x_owner: int | None, y_owner: int | None) -> None:

@@ -15,7 +15,7 @@ from itertools import zip_longest
 
 from mpc.circuits.approximation import Curve, polynomial
 from mpc.circuits.builder import Ring
-from mpc.circuits.fixed import Fixed, combined, inner, nearest
+from mpc.circuits.fixed import MOST, Fixed, combined, inner, nearest
 from mpc.circuits.narrow import APPROXIMATION, SPARE, on_narrow, point_scale
 from mpc.circuits.planes import beside, picked, polynomials, prefix_products, weighted
 from mpc.circuits.polynomials import blocks, joined, powers
@@ -34,9 +34,14 @@ def sigmoid(x: Ring, low: int, high: int, unit: Fraction, precision: int) -> Fix
     if high * unit <= -reach or low * unit >= reach:
         return Fixed(x * 0 + int(low > 0), 0, 1)
     bits, end = point_scale(precision), Fraction(17, 16)
-    argument = [(unit, Fixed(x, 0, max(abs(low), abs(high))))]
-    whole = combined(argument, Fraction(0), 0).words
-    t = Fixed(combined(argument, Fraction(0), bits).words - whole * (1 << bits), bits, int(end * (1 << bits)))
+    argument = Fixed(x, 0, max(abs(low), abs(high)))
+    whole = combined([(unit, argument)], Fraction(0), 0).words
+    if argument.bound * unit * (1 << bits) < MOST:
+        fraction = combined([(unit, argument)], Fraction(0), bits).words - whole * (1 << bits)
+    else:
+        rest = Fixed(x * unit.numerator - whole * unit.denominator, 0, int(end * unit.denominator))
+        fraction = combined([(Fraction(1, unit.denominator), rest)], Fraction(0), bits).words
+    t = Fixed(fraction, bits, int(end * (1 << bits)))
     least, most = math.floor(low * unit) - 1, math.ceil(high * unit) + 1
     first = max(least, -reach)
     last = min(most, first + (1 << (reach - first).bit_length()) - 1)

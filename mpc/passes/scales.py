@@ -18,6 +18,9 @@ from mpc.types import PUBLIC, RING_BITS, SHARED, Type
 __all__ = ["choose_scales"]
 
 _MOST_BITS = 52
+_FURTHER = 4
+"""Bits more where a range is far from 0, for its smallest value."""
+
 _SMALLEST = _MOST_BITS - MAX_SCALE
 """The binary exponent of the smallest range that can still have all its bits."""
 
@@ -264,6 +267,10 @@ def _adjustable(step: Step) -> bool:
 
 
 def _most_bits(step: Step) -> int:
+    """The significant bits worth having. A column whose range is far from 0 has all digits that float64 has there."""
+    if step.op == "column" and step.params["low"] * step.params["high"] > 0:
+        least, most = sorted(math.frexp(step.params[end])[1] for end in ("low", "high"))
+        return _MOST_BITS + 1 + min(most - least, _FURTHER)
     return step.operation.most_bits if isinstance(step.operation, Function) else _MOST_BITS
 
 

@@ -5,11 +5,13 @@ South, west and the dealer are altered to check nothing, and so is the analyst's
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from parties import policy
 from parties.agreement import Agreement
 from parties.client import Analyst
 from parties.config import PartyConfig
+from parties.errors import Fault
+from parties.ledger import Ledger
 from parties.terms import KINDS
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -287,13 +291,33 @@ def test_uses_are_counted_before_they_are_made_and_stay_counted(tmp_path: Path) 
         assert "south will refuse" not in shown  # it is altered
 
 
-def test_material_that_cannot_be_supplied_as_agreed(tmp_path: Path) -> None:
+def _use(path: Path) -> int:
+    ledger, made = Ledger(path), 0
+    with suppress(Fault):
+        while True:
+            ledger.use("digest", 17, "s")
+            made += 1
+    return made
+
+
+def test_racing_processes_make_no_more_uses_than_agreed(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        assert sum(pool.map(_use, [path] * 3)) == 17
+    ledger = Ledger(path)
+    with refused("USES_EXHAUSTED", "17 computations"):
+        ledger.use("digest", 17, "s")
+    ledger.use("another", 1, "s")
+    assert (ledger.uses("digest"), ledger.uses("another"), ledger.uses("third")) == (17, 1, 0)
+
+
+def test_material_comes_from_where_it_was_agreed(tmp_path: Path) -> None:
+    """Agreed among the parties themselves, a dealer is not even there."""
     with consortium(tmp_path / "c", AGREEMENT) as running:
         running.terms(('source = "dealer"', 'source = "pairwise"'))
-        running.start()
-        assert submit(running, Computation(total).plan(schema(running)))["result"] == TOTAL
-        with refused("SOURCE_UNAVAILABLE", "pairwise"):
-            submit(running, Computation(exposure).plan(schema(running)))
+        running.start(*PARTIES)
+        assert submit(running, Computation(exposure).plan(schema(running)))["result"] == EXPOSURE
 
 
 def test_every_operation_is_of_one_kind_or_computes_nothing() -> None:

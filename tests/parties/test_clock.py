@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from parties.errors import Fault
 from parties.ledger import Ledger
 
 sys.path.insert(0, str(Path(__file__).parent))
-from consortium import TOTAL, Running, refused, total
+from consortium import TOTAL, Running, eventually, refused, total
 from hand import Hand
 
 BEGIN, END = datetime(2027, 1, 1, tzinfo=UTC).timestamp(), datetime(2028, 1, 1, tzinfo=UTC).timestamp()
@@ -215,6 +216,26 @@ def test_nodes_keep_to_the_term_by_themselves(running: Running, monkeypatch: pyt
     assert "though this machine's clock says 2027-12-31" in running.said("north")
     with refused("UNREACHABLE"):
         running.run(total)
+
+
+def test_a_term_that_ends_while_a_person_thinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parties.client.Analyst.check_in_force", lambda self: None)
+    here = [sys.executable, str(Path(__file__).with_name("altered_node.py"))]
+    with Running(tmp_path / "c") as running, ThreadPoolExecutor() as pool:
+        running.terms(("min_rows = 10", f"{TERM}min_rows = 10"))
+        running.programs = {member: [*here, "lax"] for member in ("dealer", "south", "west")}
+        running.programs["north"] = [*here, str(tmp_path / "north")]
+        (tmp_path / "north").write_text(str(END - 60))
+        config = running.folder / "north" / "party.toml"
+        config.write_text(f'approval = "ask"\napproval_wait_s = 30\n{config.read_text()}')
+        running.start()
+        run = pool.submit(running.run, total)
+        assert eventually(lambda: running.has("north", "approval_asked"), 20)
+        (tmp_path / "north").write_text(str(END + 60))
+        (asked,) = running.beaver("pending", "--as", "north").stdout.splitlines()[:1]
+        assert running.beaver("approve", asked.split()[1], "--as", "north").returncode == 0
+        with refused(EXPIRED, "north"):
+            run.result(30)
 
 
 def test_the_analysts_own_program_looks_first(running: Running) -> None:

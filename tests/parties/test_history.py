@@ -264,8 +264,8 @@ def test_a_table_that_changes_between_judging_and_opening(running: Running) -> N
         folder / "own" / "privacy.sqlite", "north", Agreement.load(folder / "agreement.toml"), store, clock
     )
     plan: Plan = mpc.computation(lambda data: age(data).sum()).plan(SCHEMA)
-    claim = privacy.claim(plan)
+    claim = privacy.claim(plan, {})
     write_csv(running.data("north") / "visits.csv", {"age": list(range(1, 41))})
     with refused("ROWS_CHANGED", "north.visits has changed"):
         privacy.settle(claim, "s")
-    privacy.settle(privacy.claim(plan), "s")
+    privacy.settle(privacy.claim(plan, {}), "s")

@@ -205,7 +205,8 @@ def test_independent_products_share_a_round() -> None:
 class TwoRounds:
     """The additive protocol with a round of nothing before every product: for the engine, a protocol of two rounds."""
 
-    share, refresh, demand = additive.share, additive.refresh, additive.demand
+    share, refresh, demand, warm = additive.share, additive.refresh, additive.demand, additive.warm
+    blocks, product_weight = additive.blocks, additive.product_weight
 
     @staticmethod
     async def product(*arguments):

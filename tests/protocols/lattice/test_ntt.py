@@ -63,6 +63,10 @@ def test_transforms_of_the_real_degree_go_back(count: int) -> None:
     assert np.array_equal(back, x * np.uint64(8192) % np.array(PRIMES[:count], np.uint64)[:, None])
 
 
+def forward(x: np.ndarray) -> np.ndarray:
+    return ring(x.shape[-1], PRIMES).forward(x.reshape(-1, *x.shape[-2:]).copy()).reshape(x.shape)
+
+
 @pytest.mark.parametrize("depth", range(1, 11))
 @pytest.mark.parametrize("step", [1, 2, 16, 64])
 def test_products_of_polynomials_added_up(depth: int, step: int) -> None:
@@ -72,7 +76,7 @@ def test_products_of_polynomials_added_up(depth: int, step: int) -> None:
     y = extreme((columns, depth, 7, degree), PRIMES, 20 + depth)
     sums = extreme((rows, columns, 7, degree // step), PRIMES, 40) if step == 1 else None
     out = np.zeros((rows, columns, 7, degree // step), np.uint32) if sums is None else sums.copy()
-    modulo.accumulate(modulo.forward(x.reshape(-1, 7, degree).copy()).reshape(x.shape), modulo.forward(y.reshape(-1, 7, degree).copy()).reshape(y.shape), out)  # fmt: skip
+    modulo.accumulate(forward(x), forward(y), out)
     coefficients = modulo.inverse(out.reshape(-1, 7, degree // step)).reshape(out.shape)
     for r, j, i in [(0, 0, 0), (8, 1, 6), (7, 0, 3)]:
         p = PRIMES[i]
@@ -123,7 +127,8 @@ def test_rounding_and_errors_are_balanced() -> None:
 @given(st.integers(1, 3), st.data(), st.integers(0, 2**200), st.integers(4, 7))
 def test_residues_of_integers(limbs: int, data: st.DataObject, scale: int, count: int) -> None:
     top = 1 << (64 * limbs - 1)
-    integers = data.draw(st.lists(st.one_of(st.integers(-top, top - 1), st.sampled_from([-top, -1, 0, top - 1])), min_size=4, max_size=4))  # fmt: skip
+    numbers = st.one_of(st.integers(-top, top - 1), st.sampled_from([-top, -1, 0, top - 1]))
+    integers = data.draw(st.lists(numbers, min_size=4, max_size=4))
     parts = [[value >> 64 * limb & WORD - 1 for value in integers] for limb in range(limbs)]
     modulo = ring(4, PRIMES[:count])
     residues = modulo.residues(np.array(parts, np.uint64)[:, None], scale=scale)[0].tolist()
@@ -135,7 +140,8 @@ def test_residues_of_integers(limbs: int, data: st.DataObject, scale: int, count
 def test_switching_divides_and_decoding_rounds(count: int, data: st.DataObject) -> None:
     primes, kept = PRIMES[:count], PRIMES[:3]
     q, small = math.prod(primes), math.prod(kept)
-    numbers = data.draw(st.lists(st.one_of(st.integers(0, q - 1), st.sampled_from([0, 1, q - 1, q // 2])), min_size=4, max_size=4))  # fmt: skip
+    number = st.one_of(st.integers(0, q - 1), st.sampled_from([0, 1, q - 1, q // 2]))
+    numbers = data.draw(st.lists(number, min_size=4, max_size=4))
     x = np.array([[[c % p for c in numbers] for p in primes]], np.uint32)
     switched = ring(4, primes).switch(x, 3)
     expected = [c // (q // small) for c in numbers]

@@ -16,12 +16,12 @@ SIZES = st.one_of(st.integers(1, 20), st.integers(1, 5000), st.sampled_from([819
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, SIZES, SIZES, st.sampled_from([1, 2]), st.sampled_from([40, 60]))
-def test_what_is_chosen_is_correct_hides_and_is_secure(rows: int, length: int, columns: int, digits: int, hiding: int) -> None:  # fmt: skip
+@given(SIZES, SIZES, SIZES, st.sampled_from([1, 2]))
+def test_what_is_chosen_is_correct_hides_and_is_secure(rows: int, length: int, columns: int, digits: int) -> None:
     assume(rows * length * columns <= 2**45)
-    passes = choose(rows, length, columns, hiding=hiding, digits=digits)
+    passes = choose(rows, length, columns, digits=digits)
     assert sum(p.rows for p in passes) == rows
-    assert -math.log2(sum(2.0**-p.hiding for p in passes)) >= hiding
+    assert -math.log2(sum(2.0**-p.hiding for p in passes)) >= 40
     for p in set(passes):
         q, kept = math.prod(p.primes), math.prod(p.primes[:KEPT])
         # the inequality of docs/lattice.md, in whole numbers: what decoding is off stays below one half
@@ -53,7 +53,7 @@ def test_many_outputs_take_a_seventh_prime() -> None:
 
 
 def test_memory_is_bounded_by_passes() -> None:
-    passes = choose(100_000, 10**4, 100)
+    passes = choose(5000, 5000, 5000)
     assert len(passes) > 1
     assert max(p.held_bytes for p in passes) <= 2**29
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,6 +26,10 @@ def p(block: int) -> int:
     """AES-128 of one block by the standard's name for it, little end first."""
     cipher = Cipher(algorithms.AES(KEY), modes.ECB()).encryptor()
     return int.from_bytes(cipher.update(block.to_bytes(16, "little")), "little")
+
+
+def between(blocks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    return blocks[start:stop].copy()
 
 
 def number(block: np.ndarray) -> int:
@@ -52,23 +57,22 @@ def test_aes_is_aes() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 70), st.integers(1, 5), st.integers(0, 2**61))
 def test_the_hash_is_tmmo(count: int, width: int, first: int) -> None:
-    blocks, offset = random(count, 2), random(2)
-    for added, hashed in (
-        (np.zeros_like(offset), Hash(KEY).words(blocks, first, width)),
-        (offset, Hash(KEY).words(blocks, first, width, offset)),
-    ):
-        assert hashed.shape == (count, width)
+    blocks, offsets = random(count, 2), random(2, 2)
+    hashed = Hash(KEY).words(partial(between, blocks), first, count, width, offsets)
+    assert hashed.shape == (2, count, width)
+    for o, offset in enumerate(offsets):
         for i in {0, count // 2, count - 1}:
-            y = p(number(blocks[i] ^ added))
+            y = p(number(blocks[i] ^ offset))
             output = b"".join((p(y ^ (first + i + (j << 64))) ^ y).to_bytes(16, "little") for j in range(3))
-            assert hashed[i].tobytes() == output[: 8 * width]
+            assert hashed[o, i].tobytes() == output[: 8 * width]
 
 
 def test_long_hashes_are_cut_without_a_seam() -> None:
-    blocks, offset = random(20_000, 2), random(2)
-    whole = Hash(KEY).words(blocks, 5, 3, offset)
+    blocks, offsets = random(20_000, 2), random(1, 2)
+    whole = Hash(KEY).words(partial(between, blocks), 5, len(blocks), 3, offsets)
     for start, stop in ((0, 100), (8150, 8250), (16_380, 16_390), (19_999, 20_000)):
-        assert np.array_equal(Hash(KEY).words(blocks[start:stop], 5 + start, 3, offset), whole[start:stop])
+        part = Hash(KEY).words(partial(between, blocks[start:stop]), 5 + start, stop - start, 3, offsets)
+        assert np.array_equal(part, whole[:, start:stop])
 
 
 def test_indices_are_claimed_once() -> None:
@@ -94,9 +98,11 @@ def test_a_tree_regrows_but_for_its_hole(tree: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("width", [1, 2, 31, 32, 33, 100, 257])
 def test_bits_are_transposed(width: int) -> None:
-    rows, blocks = random(128, width), np.empty((64 * width, 2), np.uint64)
-    kernels.transpose(rows, blocks)
-    assert np.array_equal(bits(blocks), bits(rows).T)
+    rows = random(128, width)
+    for start, stop in {(0, width), (width // 2, width), (width // 3, width - width // 3)}:
+        blocks = np.empty((64 * (stop - start), 2), np.uint64)
+        kernels.transpose(rows, start, blocks)
+        assert np.array_equal(bits(blocks), bits(rows).T[64 * start : 64 * stop])
 
 
 @pytest.mark.parametrize("field_bits", [2, 4, 8])

@@ -51,8 +51,9 @@ def words(bits: np.ndarray) -> np.ndarray:
 
 def assert_correlated(pair, bits: np.ndarray) -> None:
     sent_, received = extend(pair, words(bits), len(bits))
-    q, t, delta = sent_._q, received._t, sent_._delta
-    assert len(q) == len(t) == sent_.count == received.count == len(bits)
+    count = len(bits)
+    assert sent_.count == received.count == count
+    q, t, delta = sent_._q(0, count), received._t(0, count), sent_._delta
     assert np.array_equal(t, q ^ np.where(bits[:, None] == 1, delta, np.uint64(0)))
     for_zero, for_one = sent_.pads(3)
     assert np.array_equal(received.pads(3), np.where(bits[:, None] == 1, for_one, for_zero))
@@ -96,7 +97,8 @@ def test_every_field_size_both_ways_among_three(field_bits: int) -> None:
                 bits = np.frombuffer(os.urandom(130), np.uint8) & 1
                 # lockstep knows two parties; these ends name each other by their own numbers
                 sent_, received = _extend_among_three(end, i, j, words(bits), 130)
-                assert np.array_equal(received._t, sent_._q ^ np.where(bits[:, None] == 1, sent_._delta, np.uint64(0)))
+                added = np.where(bits[:, None] == 1, sent_._delta, np.uint64(0))
+                assert np.array_equal(received._t(0, 130), sent_._q(0, 130) ^ added)
 
 
 def _extend_among_three(end, i: int, j: int, choices: np.ndarray, count: int):
