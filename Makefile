@@ -1,8 +1,8 @@
-# make demo | test | check | bench | compose-test | clean
+# make demo | test | check | bench | bench-offline | compose-test | clean
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench compose-test clean
+.PHONY: demo test check bench bench-offline compose-test clean
 
 demo: .venv/.installed
 	$(BIN)/python examples/demo.py
@@ -17,6 +17,9 @@ check: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
+
+bench-offline: .venv/.installed
+	$(BIN)/python -m benchmarks --offline
 
 compose-test: .venv/.installed
 	tests/compose.sh

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,23 @@ __all__ = ["transfers"]
 
 Row = dict[str, Any]
 Protocol = Coroutine[Any, None, object]
+Start = Callable[[], Protocol]
 
 _BOTH = (0, 1)
-_OTS = 1 << 18
+_OTS = 1 << 17
+_ROOT = Path(__file__).parent.parent
 
 
-def transfers(scale: int = 1) -> list[Row]:
+def transfers(scale: int = 1, repetitions: int = 3) -> list[Row]:
     """One row a kind of material: how many, seconds until both have it, how many a second, bytes each, CPU seconds.
 
-    The whole machine's rate: two processes, one thread each and those of their sockets. `scale`: a divisor for trials.
+    Medians. Two processes with one thread each, and those of their sockets. `scale`: a divisor for trials.
     """
-    command = [sys.executable, "-m", "benchmarks.ot", str(scale), os.urandom(32).hex()]
-    parties = [subprocess.Popen([*command, str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for i in _BOTH]
+    order = [str(scale), str(repetitions), os.urandom(32).hex()]
+    command = [sys.executable, "-m", "benchmarks.ot", *order]
+    parties = [
+        subprocess.Popen([*command, str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT) for i in _BOTH
+    ]
     try:
         addresses = [_line(party) for party in parties]
         for party, peer in zip(parties, reversed(addresses), strict=True):
@@ -80,25 +86,23 @@ def _both(mine: Row, other: Row) -> Row:
     }
 
 
-def _jobs(mesh: Mesh, scale: int) -> dict[str, tuple[int, Callable[[], Protocol]]]:
+def _jobs(mesh: Mesh, scale: int) -> dict[str, tuple[int, Start]]:
     """What is measured: how many, and how this party takes part. Data are random words."""
     draw = Stream(os.urandom(32))
-    million = 10**6 // scale
-    vector = Product("multiply", (million,), (million,))
-    dot = Product("matmul", (million,), (million,))
-    n = 128 // scale
+    million, ots, n = 10**6 // scale, 32 * _OTS // scale, 128 // scale
+    vector, dot = Product("multiply", (million,), (million,)), Product("matmul", (million,), (million,))
     square = Product("matmul", (n, n), (n, n))
 
-    def product(of: Product, x_holders: tuple[int, ...], y_holders: tuple[int, ...]) -> Protocol:
+    def triple(of: Product, x_holders: tuple[int, ...], y_holders: tuple[int, ...]) -> Protocol:
         return material.ring_triple(mesh, of, x_holders, y_holders, draw)
 
     return {
-        "correlated OTs, one way": (16 * _OTS // scale, partial(_extend, mesh, 16 * _OTS // scale, draw)),
-        "ring cross terms, one way (private times private)": (million, partial(product, vector, (0,), (1,))),
-        "ring cross terms, both ways (shared triples)": (2 * million, partial(product, vector, _BOTH, _BOTH)),
-        f"dot triple of two private vectors, {million:,}": (million, partial(product, dot, (0,), (1,))),
-        f"shared matrix triple {n} x {n} x {n}: cross terms": (2 * n**3, partial(product, square, _BOTH, _BOTH)),
-        "AND triples": (16 * million, lambda: material.and_triples(mesh, 16 * million, _BOTH, _BOTH, draw)),
+        "correlated OTs, one way": (ots, lambda: _extend(mesh, ots, draw)),
+        "ring cross terms, one way: private times private": (million, lambda: triple(vector, (0,), (1,))),
+        "ring cross terms, both ways: shared triples": (2 * million, lambda: triple(vector, _BOTH, _BOTH)),
+        "cross terms of a dot of private vectors": (million, lambda: triple(dot, (0,), (1,))),
+        "cross terms of a shared square matrix product": (2 * n**3, lambda: triple(square, _BOTH, _BOTH)),
+        "triples of bits": (16 * million, lambda: material.and_triples(mesh, 16 * million, _BOTH, _BOTH, draw)),
         "random bits in both forms": (4 * million, lambda: material.random_bits(mesh, 4 * million, draw)),
         "truncation tuples": (million // 4, lambda: material.truncations(mesh, million // 4, 16, draw)),
     }
@@ -116,7 +120,7 @@ async def _extend(mesh: Mesh, count: int, draw: Stream) -> None:
     await pipelined(Task(partial(some, min(_OTS, count)), _OTS // 2) for _ in range(max(1, count // _OTS)))
 
 
-def _drive(start: Callable[[], Protocol], links: Links) -> Any:
+def _drive(start: Start, links: Links) -> Any:
     """Run a protocol to its end over the links."""
     results: list[object] = []
     task = Task(start, 1, results.append)
@@ -136,13 +140,24 @@ async def _meet(peer: int) -> None:
     await Exchange({peer: [np.zeros(1, np.uint64)]}, {peer: 1})
 
 
-def _measured(what: str, count: int, start: Callable[[], Protocol], peer: int, links: Links) -> tuple[Row, Any]:
-    _drive(lambda: _meet(peer), links)
-    bytes_before, cpu_before, started = _sent(links), _cpu(), time.perf_counter()
-    result = _drive(start, links)
-    seconds = time.perf_counter() - started
-    row = {"what": what, "count": count, "seconds": seconds, "bytes": _sent(links) - bytes_before}
-    return row | {"cpu_s": _cpu() - cpu_before}, result
+def _measured(what: str, count: int, start: Start, repetitions: int, peer: int, links: Links) -> Row:
+    """Medians over repetitions that both parties start together."""
+    seconds, cpu = [], []
+    before = _sent(links)
+    for _ in range(repetitions):
+        _drive(lambda: _meet(peer), links)
+        cpu_before, started = _cpu(), time.perf_counter()
+        _drive(start, links)
+        seconds.append(time.perf_counter() - started)
+        cpu.append(_cpu() - cpu_before)
+    sent = (_sent(links) - before) / repetitions
+    return {
+        "what": what,
+        "count": count,
+        "seconds": float(np.median(seconds)),
+        "cpu_s": float(np.median(cpu)),
+        "bytes": sent,
+    }
 
 
 def _sent(links: Links) -> int:
@@ -154,7 +169,9 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _main(scale: int, session: bytes, me: int) -> None:
+def _main(scale: int, repetitions: int, session: bytes, me: int) -> None:
+    from protocols.ot import kernels  # noqa: F401 - a node has them loaded before a session starts
+
     keep_freed_memory()
     peer = 1 - me
     endpoint = DataEndpoint("127.0.0.1:0")
@@ -163,15 +180,20 @@ def _main(scale: int, session: bytes, me: int) -> None:
     links = endpoint.open(me, {peer: PeerLink("peer", json.loads(input()), keys[me], keys[peer])}, session[:16])
     print(json.dumps("open"), flush=True)
     input()
-    row, mesh = _measured("from nothing: 2 x 128 base OTs", 1, lambda: connect(me, _BOTH, session), peer, links)
-    rows = [row]
+
+    def connecting() -> Protocol:
+        return connect(me, _BOTH, session)
+
+    rows = [_measured("pairs connected, 2 x 128 base OTs each", 1, connecting, repetitions, peer, links)]
+    mesh = _drive(connecting, links)
+    small = _jobs(mesh, 64 * scale)
     for what, (count, start) in _jobs(mesh, scale).items():
-        _drive(_jobs(mesh, 64)["ring cross terms, both ways (shared triples)"][1], links)
-        rows.append(_measured(what, count, start, peer, links)[0])
+        _drive(small[what][1], links)
+        rows.append(_measured(what, count, start, repetitions, peer, links))
     print(json.dumps(rows), flush=True)
     links.close()
     endpoint.close()
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), bytes.fromhex(sys.argv[2]), int(sys.argv[3]))
+    _main(int(sys.argv[1]), int(sys.argv[2]), bytes.fromhex(sys.argv[3]), int(sys.argv[4]))

@@ -5,14 +5,18 @@ from mpc.elementwise import exp, log, reciprocal, rsqrt, sigmoid, sqrt, tanh
 from mpc.errors import BeaverError, DataError, PlanError, ScriptError
 from mpc.filters import histogram
 from mpc.functions import absolute, concat, dot, matmul, maximum, minimum, noisy, reveal, sign, stack, where
+from mpc.order import argsort, median, quantile, sort, top_k
 from mpc.simulate import simulate
+from mpc.undefined import UNDEFINED
 
 __all__ = [
+    "UNDEFINED",
     "BeaverError",
     "DataError",
     "PlanError",
     "ScriptError",
     "absolute",
+    "argsort",
     "computation",
     "concat",
     "dot",
@@ -21,8 +25,10 @@ __all__ = [
     "log",
     "matmul",
     "maximum",
+    "median",
     "minimum",
     "noisy",
+    "quantile",
     "reciprocal",
     "reveal",
     "rsqrt",
@@ -30,8 +36,10 @@ __all__ = [
     "sigmoid",
     "sign",
     "simulate",
+    "sort",
     "sqrt",
     "stack",
     "tanh",
+    "top_k",
     "where",
 ]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from mpc.instructions import Reveal
 from mpc.plan import Plan
 from mpc.schedule import Schedule
-from protocols import additive, dealer
+from mpc.sources import SourceName, offline_bytes
+from protocols import additive
 from protocols.interface import SharingProtocol
 
 __all__ = ["Cost", "estimate"]
@@ -22,7 +23,7 @@ class Cost:
     """Rounds, payload bytes and material. Bytes are those of ring words; frames and handshakes come on top.
 
     `pieces`: correlations consumed. `material_words`: the words that they hold, each part counted once.
-    `offline_bytes`: what the dealer sends to each party.
+    `offline_bytes`: what a dealer sends to each party, or each party to the others.
     """
 
     rounds: int
@@ -39,8 +40,8 @@ class Cost:
         return waiting + max(self.bytes_sent.values(), default=0) / bytes_per_second
 
 
-def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
-    """The cost of a plan under a protocol, with the dealer as its source."""
+def estimate(plan: Plan, protocol: SharingProtocol = additive, source: SourceName = "dealer") -> Cost:
+    """The cost of a plan under a protocol, with material from a source. Raises ValueError for what it cannot supply."""
     schedule = Schedule(plan, protocol)
     sent = [0] * len(plan.parties)
     for i, instruction in enumerate(schedule.program):
@@ -51,17 +52,15 @@ def estimate(plan: Plan, protocol: SharingProtocol = additive) -> Cost:
             for recipient in instruction.action.to:
                 for party, name in enumerate(plan.parties):
                     sent[party] += instruction.words * (name != recipient)
-    offline = [0] * len(plan.parties)
     pieces = material = 0
     for _, demand in schedule.demands():
         pieces += 1
         material += sum(math.prod(part.shape) for part in (*demand.free, *demand.bound))
-        offline[dealer.corrected(demand)] += dealer.correction_words(demand)
     return Cost(
         schedule.rounds,
         {name: _WORD * words for name, words in zip(plan.parties, sent, strict=True)},
         pieces,
         material,
-        {name: _WORD * words for name, words in zip(plan.parties, offline, strict=True)},
+        offline_bytes(schedule, source),
         schedule.rounds - schedule.waits,
     )

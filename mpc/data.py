@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, overload
 
 from mpc.errors import ScriptError
-from mpc.filters import FilteredTable, Groups
+from mpc.filters import FilteredTable
 from mpc.functions import concat, stack
+from mpc.groups import Groups
 from mpc.schema import Schema
 from mpc.trace import Trace
 from mpc.values import Value, record

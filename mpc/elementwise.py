@@ -15,7 +15,7 @@ __all__ = ["exp", "log", "reciprocal", "rsqrt", "sigmoid", "sqrt", "tanh"]
 def reciprocal(x: Operand) -> Value:
     """1 / x, for x in any range without 0. The error is relative: at most 2^-precision |1 / x|.
 
-    The result fits where the largest |x| is less than 2^(61 - precision) times the smallest: 2^41 by default.
+    The largest |x| may be 2^40 times the smallest by default, 2^(60 - precision) times: both results must fit.
     """
     return _function("reciprocal", x)
 
@@ -36,7 +36,7 @@ def rsqrt(x: Operand) -> Value:
 def exp(x: Operand) -> Value:
     """e^x. The error is relative: at most 2^-precision e^x.
 
-    The range of x may be 28 wide by default: (61 - precision) log 2, for the largest and the smallest result must fit.
+    The range of x may be 27 wide by default, (60 - precision) log 2: the largest and the smallest result must both fit.
     """
     return _function("exp", x)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mpc.cost import Cost, estimate
+from mpc.cost import estimate
 from mpc.disclosure import cohorts
 from mpc.errors import PlanError
 from mpc.plan import Plan
+from mpc.schedule import Schedule
+from mpc.sources import SourceName, missing, offline_bytes, offline_seconds, protocol_for
 from mpc.types import Private, Public, Type
 
 __all__ = ["explain"]
@@ -19,10 +21,13 @@ WAN = (0.040, 12.5e6)
 """Round trip in seconds, bytes per second: 100 Mbit/s."""
 
 
-def explain(plan: Plan, *, source: str = "dealer", steps: bool = False) -> str:
-    """Inputs by owner, results with their recipients and the rows behind them, the cost; every step if asked."""
+def explain(plan: Plan, *, source: SourceName = "dealer", steps: bool = False) -> str:
+    """Inputs by owner, results with their recipients and the rows behind them, the cost; every step if asked.
+
+    `source`: who makes the random material; what it would cost from the other one is told, too.
+    """
     listed = ["", *_steps(plan)] if steps else []
-    return "\n".join([*_inputs(plan), "", *_results(plan), *listed, "", *_cost(estimate(plan), source)])
+    return "\n".join([*_inputs(plan), "", *_results(plan), *listed, "", *_cost(plan, source)])
 
 
 def _inputs(plan: Plan) -> Iterator[str]:
@@ -75,16 +80,37 @@ def _steps(plan: Plan) -> Iterator[str]:
         yield f"  #{i:<4}{step.op:<10}{inputs:<14}{_shape(type_):<16}{seen:<14}{type_.bits:>3} bits  {origin}".rstrip()
 
 
-def _cost(cost: Cost, source: str) -> Iterator[str]:
+def _cost(plan: Plan, source: SourceName) -> Iterator[str]:
+    schedule = Schedule(plan, protocol_for(source))
+    cost = estimate(plan, schedule.protocol)
     yield "cost"
     yield f"  rounds            {cost.rounds}"
     for party, sent in cost.bytes_sent.items():
         yield f"  {party + ' sends':<18}{sent:,} bytes"
-    offline = ", ".join(f"{size:,} bytes to {party}" for party, size in cost.offline_bytes.items() if size)
-    material = f"{cost.pieces:,} correlations of {cost.material_words:,} words"
-    yield f"  offline           {material}, {source}: {offline or 'nothing to send'}"
     yield f"  time, LAN         about {_seconds(cost.seconds(*LAN))} (0.5 ms round trip, 1 Gbit/s)"
     yield f"  time, WAN         about {_seconds(cost.seconds(*WAN))} (40 ms round trip, 100 Mbit/s)"
+    material = f"{cost.pieces:,} correlations of {cost.material_words:,} words"
+    yield f"  offline           {material}, {_offline(schedule, source)}"
+    other: SourceName = "dealer" if source == "pairwise" else "pairwise"
+    yield f"  or {other:<15}{_instead(plan, other)}"
+
+
+def _offline(schedule: Schedule, source: SourceName) -> str:
+    """What it takes to have the random material."""
+    if where := missing(schedule, source):
+        return f"{source}: not possible, {where} needs what only a dealer supplies"
+    sent = offline_bytes(schedule, source)
+    whose = "from" if source == "pairwise" else "to"
+    told = ", ".join(f"{size:,} bytes {whose} {party}" for party, size in sent.items() if size)
+    lan, wan = (_seconds(offline_seconds(schedule, source, *network)) for network in (LAN, WAN))
+    return f"{source}: {told}; about {lan}, WAN {wan}" if told else f"{source}: nothing to send"
+
+
+def _instead(plan: Plan, source: SourceName) -> str:
+    """What all would cost with material from the other source."""
+    schedule = Schedule(plan, protocol_for(source))
+    cost = estimate(plan, schedule.protocol)
+    return f"{_offline(schedule, source)}; then {cost.rounds} rounds, {sum(cost.bytes_sent.values()):,} bytes in all"
 
 
 def _shape(type_: Type) -> str:

@@ -5,19 +5,27 @@ The unselected rows stay and count as nothing: every cost is that of the whole t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mpc.errors import ScriptError
-from mpc.functions import stack
+from mpc.functions import maximum, stack, where
+from mpc.operations.real import MOST_PRECISION, RECORDED
+from mpc.order import as_fraction
+from mpc.types import RING_BITS, Type
 from mpc.values import Value, record
 
 if TYPE_CHECKING:
     from mpc.data import TableView
+    from mpc.groups import Groups
 
-__all__ = ["FilteredColumn", "FilteredTable", "Groups", "histogram"]
+__all__ = ["FilteredColumn", "FilteredTable", "histogram"]
+
+_ROOM = 15
+"""Bits of the ring that a reciprocal takes, beside those of its result."""
 
 
 class FilteredTable:
@@ -36,26 +44,43 @@ class FilteredTable:
         """A column of the selected rows; or, for another condition, the rows for which both hold."""
         if isinstance(key, str):
             return FilteredColumn(self._table[key], self._condition)
-        other = key.values if isinstance(key, FilteredColumn) else key
-        return FilteredTable(self._table, self._condition & other)
+        if isinstance(key, FilteredColumn):
+            key.check_filter(self._condition)
+            key = key.values
+        if not isinstance(key, Value):
+            raise ScriptError(
+                f"selected rows have no {type(key).__name__} of columns", "Take one column after the other: f['days']."
+            )
+        return FilteredTable(self._table, self._condition & key)
 
     def count(self) -> Value:
         """How many rows are selected."""
         return self._condition.sum()
+
+    def groupby(self, key: str, keys: Sequence[int | float]) -> Groups:
+        """The selected rows by the values of a column, which are looked for in a public list."""
+        from mpc.groups import Groups
+
+        return Groups(self._table, key, keys, self._condition)
 
 
 def _each(name: str) -> Callable[[FilteredColumn, Any], FilteredColumn]:
     """An operator of values, for filtered ones."""
 
     def operate(self: FilteredColumn, other: Any) -> FilteredColumn:
-        operand = other.values if isinstance(other, FilteredColumn) else other
-        return FilteredColumn(getattr(self.values, name)(operand), self.condition)
+        if isinstance(other, FilteredColumn):
+            other.check_filter(self.condition)
+            other = other.values
+        return FilteredColumn(getattr(self.values, name)(other), self.condition)
 
     return operate
 
 
 class FilteredColumn:
-    """Values of which only the selected ones count. Undefined where none is selected, as numpy's would be."""
+    """Values of which only the selected ones count. What is undefined for none is so where none is selected.
+
+    With a matrix for a condition, one row for each of several selections, results are arrays with one element each.
+    """
 
     def __init__(self, values: Value, condition: Value) -> None:
         self.values = values
@@ -63,56 +88,85 @@ class FilteredColumn:
 
     def count(self) -> Value:
         """How many values are selected."""
-        return self.condition.sum()
+        return self.condition.sum(axis=-1)
 
     def sum(self) -> Value:
         """Their sum; 0 when there is none."""
-        return (self.values * self.condition).sum()
+        return self._total(self.values)
 
     def mean(self) -> Value:
-        """Their mean."""
-        return self._defined(self.sum() / self._divisor())
+        """Their mean. Off by at most 2^-p of the declared range's width, where p is 33 for 10^5 rows in all, a bit less
+        for every doubling and more for every halving, up to 40.
+        """
+        middle = _middle(self.values.type)
+        return self._defined(self._mean(self.values - middle) + middle)
 
     def var(self, ddof: int = 0) -> Value:
-        """Their variance, divided by the count less `ddof`."""
-        centred = (self.values - self.mean_if_any()) * self.condition
-        count = self.count()
-        return self._defined((centred * centred).sum() / record("maximum", count - ddof, 1), ddof + 1)
+        """Their variance, divided by the count less `ddof`. Off by some 2^-p of the square of the range's width."""
+        x = self.values - _middle(self.values.type)
+        reach = max(_ends(x.type), key=abs)
+        mean = self._mean(x).clip(-abs(reach), abs(reach))
+        squares = self._total(x * x) - self._total(x) * mean
+        variance = (squares * self._per_row(ddof)).clip(0, (ddof + 1) * reach * reach)
+        return self._defined(variance, ddof + 1)
 
     def std(self, ddof: int = 0) -> Value:
-        """Their standard deviation."""
-        from mpc.elementwise import sqrt
-
-        return sqrt(self.var(ddof))
+        """Their standard deviation: the root of `var`."""
+        return record("sqrt", self.var(ddof), **{**RECORDED, "precision": 30})
 
     def min(self) -> Value:
         """The smallest of them."""
-        return self._defined(record("where", self.condition, self.values, self._end("high")).min())
+        return self._defined(self._or_else(1).min(axis=-1))
 
     def max(self) -> Value:
         """The largest of them."""
-        return self._defined(record("where", self.condition, self.values, self._end("low")).max())
+        return self._defined(self._or_else(0).max(axis=-1))
 
-    def mean_if_any(self) -> Value:
-        """Their mean; 0 when there is none."""
-        return self.sum() / self._divisor()
+    def median(self) -> Value:
+        """The middle one of them, or the mean of the two in the middle: a sort of the whole column."""
+        return self.quantile(0.5)
 
-    def _divisor(self) -> Value:
-        return record("maximum", self.count(), 1)
+    def quantile(self, q: float | Sequence[float]) -> Value:
+        """Quantiles of them, as `mpc.quantile`: a sort of the whole column, and two comparisons a row."""
+        if np.ndim(q):
+            return stack([self.quantile(one) for one in np.asarray(q).tolist()])
+        fraction = as_fraction(q)
+        in_order = self._or_else(1).sort()
+        return self._defined(
+            record("quantile", in_order, self.count(), numerator=fraction.numerator, denominator=fraction.denominator)
+        )
 
-    def _end(self, end: str) -> int | float:
-        type_ = self.values.type
-        bound: int = getattr(type_, end)
-        return bound if type_.domain.denominator == 1 else bound / type_.domain.denominator
+    def check_filter(self, condition: Value) -> None:
+        """Raises ScriptError unless it is this condition that selects the values."""
+        if self.condition.step != condition.step:
+            raise ScriptError(
+                "columns of two different filters are combined", "Filter by both conditions first: t[a & b]."
+            )
+
+    def _total(self, x: Value) -> Value:
+        return self.condition @ x
+
+    def _mean(self, x: Value) -> Value:
+        return self._total(x) * self._per_row()
+
+    def _per_row(self, less: int = 0) -> Value:
+        """1 / (count - less), as exact as there is room for; 1 where there are no more rows than that."""
+        octaves = self.condition.shape[-1].bit_length() - 1
+        precision = min(MOST_PRECISION, RING_BITS - _ROOM - octaves)
+        return record("reciprocal", maximum(self.count() - less, 1), **{**RECORDED, "precision": precision})
+
+    def _or_else(self, end: int) -> Value:
+        """The selected values, and for the others an end of the range."""
+        return where(self.condition, self.values, _ends(self.values.type)[end])
 
     def _defined(self, value: Value, rows: int = 1) -> Value:
         flag = self.count() >= rows
-        return Value(value._trace, value.step, flag if value.defined is None else flag & value.defined)
+        return Value(value._trace, value.step, flag if value.defined is None else flag & value.defined, value.unit)
 
     __add__, __radd__ = _each("__add__"), _each("__radd__")
     __sub__, __rsub__ = _each("__sub__"), _each("__rsub__")
     __mul__, __rmul__ = _each("__mul__"), _each("__rmul__")
-    __truediv__ = _each("__truediv__")
+    __truediv__, __rtruediv__ = _each("__truediv__"), _each("__rtruediv__")
     __lt__, __le__, __gt__, __ge__ = _each("__lt__"), _each("__le__"), _each("__gt__"), _each("__ge__")
     __and__, __or__, __xor__ = _each("__and__"), _each("__or__"), _each("__xor__")
     __eq__, __ne__ = _each("__eq__"), _each("__ne__")  # type: ignore[assignment]
@@ -125,68 +179,11 @@ class FilteredColumn:
 
     __hash__ = object.__hash__
 
-
-class Groups:
-    """The rows of a table by the values of a key column, from a public list of keys. Arrays have one element a key."""
-
-    def __init__(self, table: TableView, key: str, keys: Sequence[int | float]) -> None:
-        public = np.asarray(keys)
-        if public.ndim != 1 or not public.size or len(np.unique(public)) != public.size:
-            raise ScriptError(f"groupby({key!r}): the keys are not a list of different numbers")
-        self._table = table
-        self._key = table[key]
-        self._keys = public
-        self._conditions = [self._key == value for value in public]
-
-    def count(self) -> Value:
-        """How many rows have each key."""
-        return stack([condition.sum() for condition in self._conditions])
-
-    def unlisted(self) -> Value:
-        """How many rows have a key that is not in the list; no aggregate counts them."""
-        return len(self._table) - self.count().sum()
-
-    def agg(self, functions: Mapping[str, str | Sequence[str]]) -> dict[str, Value]:
-        """For {column: function or functions}: "column_function" -> one result a key.
-
-        Functions: count, sum, mean, var, std, min, max.
-        """
-        results: dict[str, Value] = {}
-        for column, wanted in functions.items():
-            for name in [wanted] if isinstance(wanted, str) else wanted:
-                results[f"{column}_{name}"] = self._aggregate(column, name)
-        return results
-
-    def sum(self, column: str) -> Value:
-        """The column's sum for each key."""
-        return self._aggregate(column, "sum")
-
-    def mean(self, column: str) -> Value:
-        """The column's mean for each key; undefined where there is no row."""
-        return self._aggregate(column, "mean")
-
-    def _aggregate(self, column: str, name: str) -> Value:
-        if name not in ("count", "sum", "mean", "var", "std", "min", "max"):
-            raise ScriptError(f"groupby: {name!r} is no aggregate", "There are: count, sum, mean, var, std, min, max.")
-        if name in ("count", "sum", "mean"):
-            return self._linear(column, name)
-        return stack(
-            [getattr(FilteredColumn(self._table[column], condition), name)() for condition in self._conditions]
-        )
-
-    def _linear(self, column: str, name: str) -> Value:
-        """Counts, sums and means, of all keys at once."""
-        counts = self.count()
-        if name == "count":
-            return counts
-        sums = stack([(self._table[column] * condition).sum() for condition in self._conditions])
-        if name == "sum":
-            return sums
-        means = sums / record("maximum", counts, 1)
-        return Value(means._trace, means.step, counts >= 1)
+    def __repr__(self) -> str:
+        return f"<the selected values of {self.values!r}>"
 
 
-def histogram(values: Value, bins: Sequence[float]) -> Value:
+def histogram(values: Value | FilteredColumn, bins: Sequence[float]) -> Value:
     """How many values lie in each bin, as numpy.histogram counts: [b0, b1), ..., the last bin closed.
 
     `bins`: the edges, public and increasing. Values outside are not counted.
@@ -196,3 +193,20 @@ def histogram(values: Value, bins: Sequence[float]) -> Value:
         raise ScriptError("mpc.histogram: the bins are not two or more increasing edges")
     below = [(values < edge).sum() for edge in edges[:-1].tolist()] + [(values <= edges[-1].item()).sum()]
     return stack(below[1:]) - stack(below[:-1])
+
+
+def _ends(type_: Type) -> tuple[int | float, int | float]:
+    """The ends of a range in units: integers where all numbers are."""
+    if type_.domain.denominator == 1:
+        return type_.low, type_.high
+    return type_.low / type_.domain.denominator, type_.high / type_.domain.denominator
+
+
+def _middle(type_: Type) -> int | float:
+    """The middle of a range or near it, a number of few digits: what is counted from it loses nothing to an offset."""
+    low, high = (Fraction(end, type_.domain.denominator) for end in (type_.low, type_.high))
+    if type_.domain.kind != "real":
+        return int((low + high) / 2)
+    half = (high - low) / 2 or Fraction(1)
+    grain = Fraction(2) ** (half.numerator.bit_length() - half.denominator.bit_length() - 3)
+    return float(round((low + high) / 2 / grain) * grain)

@@ -54,7 +54,8 @@ class _Lowering:
         shared = isinstance(type_.visibility, Shared)
         if shared and isinstance(operation, Circuit):
             return operation.build(operands, types, step.params).number
-        if shared and step.op == "multiply" and (chosen := _selected(operands)) is not None:
+        all_shared = all(isinstance(operand.visibility, Shared) for operand in types)
+        if all_shared and (chosen := _selected(step.op, operands)) is not None:
             return chosen.number
         inputs = [operand.ring().number for operand in operands]
         if step.op == "noisy":
@@ -77,11 +78,14 @@ class _Lowering:
         return self.plan.parties.index(visibility.owner) if isinstance(visibility, Private) else None
 
 
-def _selected(operands: Sequence[Ring | Bits]) -> Ring | None:
+def _selected(op: str, operands: Sequence[Ring | Bits]) -> Ring | None:
     """The product of shared bits and words, which a selection computes at half the cost of a product."""
     match operands:
         case [Bits() as bits, Ring() as x] | [Ring() as x, Bits() as bits] if x.shape == bits.shape:
-            return bits.select(x)
+            if op == "multiply":
+                return bits.select(x)
+            if op == "matmul" and len(x.shape) == 1:
+                return bits.select(x).sum()
     return None
 
 

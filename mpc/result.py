@@ -23,10 +23,14 @@ def plain(results: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Counted online traffic: rounds, and payload bytes that each party sent (ring words; no headers, no handshake)."""
+    """Counted online traffic: rounds, and payload bytes that each party sent (ring words; no headers, no handshake).
+
+    `offline_bytes`, in a simulation: what a dealer sent to each party, or each party to the others.
+    """
 
     rounds: int
     bytes_sent: Mapping[str, int]
+    offline_bytes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,9 @@ from mpc.result import Result, Timings, Traffic
 from mpc.sampling import draw_rows, sampled
 from mpc.schedule import Schedule
 from mpc.schema import Column, Schema, Table, unit_rows
+from mpc.sources import SourceName, protocol_for
 from mpc.undefined import settled
-from protocols import additive, dealer, direct, pairwise
+from protocols import additive, dealer, pairwise
 from protocols.correlations import Label, Material
 from protocols.interface import SharingProtocol
 from protocols.party import Party
@@ -50,7 +51,7 @@ def simulate(
     *,
     precision: int | None = None,
     protocol: SharingProtocol = additive,
-    source: Literal["dealer", "pairwise"] = "dealer",
+    source: SourceName = "dealer",
     noise: Source = opendp,
 ) -> Result:
     """Run a computation over tables of several parties in this process, shares, triples and all.
@@ -70,10 +71,8 @@ def simulate(
     inputs = [_inputs(plan, party, data[party]) for party in plan.parties]
     noises = [draw(plan, party, unit_rows(schema), noise) for party in plan.parties]
     loaded = time.perf_counter()
-    if source == "pairwise" and protocol is additive:
-        protocol = direct
-    schedule = Schedule(plan, protocol)
-    parties = _parties(schedule, source)
+    schedule = Schedule(plan, protocol_for(source) if protocol is additive else protocol)
+    parties, offline = _parties(schedule, source)
     dealt = time.perf_counter()
     engines = [Engine(schedule, party, inputs[party.index], noises[party.index]) for party in parties]
     outcomes, words = _together([engine.run for engine in engines])
@@ -82,7 +81,7 @@ def simulate(
     delivered = [sum(share.size for to in outcome.shares.values() for share in to.values()) for outcome in outcomes]
     sent = {name: 8 * (words[i] + delivered[i]) for i, name in enumerate(plan.parties)}
     timings = Timings(loaded - started, dealt - loaded, online, time.perf_counter() - started)
-    return Result(result, Traffic(max(outcome.rounds for outcome in outcomes), sent), timings)
+    return Result(result, Traffic(max(outcome.rounds for outcome in outcomes), sent, offline), timings)
 
 
 def schema_of(data: Data, ranges: Ranges) -> Schema:
@@ -128,33 +127,40 @@ def _inputs(plan: Plan, party: str, sources: Mapping[str, tables.TableSource]) -
     return inputs | sampled(plan, party, inputs, draw_rows(plan, party))
 
 
-def _parties(schedule: Schedule, source: str) -> list[Party]:
+def _parties(schedule: Schedule, source: SourceName) -> tuple[list[Party], Mapping[str, int]]:
+    """All parties with their material, and the bytes that were sent for it."""
     count = len(schedule.plan.parties)
     secrets: list[dict[int, bytes]] = [{} for _ in range(count)]
     for i, j in combinations(range(count), 2):
         secrets[i][j] = secrets[j][i] = os.urandom(32)
     if source == "pairwise":
-        made = _made_pairwise(schedule)
-        return [Party(i, count, secrets[i], pairwise.PairwiseSource(made[i])) for i in range(count)]
+        made, words = _made_pairwise(schedule)
+        parties = [Party(i, count, secrets[i], pairwise.PairwiseSource(made[i])) for i in range(count)]
+        return parties, _bytes(schedule, words)
     with_dealer = {i: os.urandom(32) for i in range(count)}
     corrections: list[dict[Label, Array]] = [{} for _ in range(count)]
     for label, demand in schedule.demands():
         corrections[dealer.corrected(demand)][label] = dealer.deal(demand, label, with_dealer)
     sources = [dealer.DealerSource(i, with_dealer[i], corrections[i]) for i in range(count)]
-    return [Party(i, count, secrets[i], sources[i]) for i in range(count)]
+    words = [sum(array.size for array in held.values()) for held in corrections]
+    return [Party(i, count, secrets[i], sources[i]) for i in range(count)], _bytes(schedule, words)
 
 
-def _made_pairwise(schedule: Schedule) -> list[dict[Label, Material]]:
-    """What each party has made with the others."""
+def _bytes(schedule: Schedule, words: Sequence[int]) -> dict[str, int]:
+    return {name: 8 * count for name, count in zip(schedule.plan.parties, words, strict=True)}
+
+
+def _made_pairwise(schedule: Schedule) -> tuple[list[dict[Label, Material]], list[int]]:
+    """What each party has made with the others, and the words that it sent for that."""
     count, session, demands = len(schedule.plan.parties), os.urandom(32), list(schedule.demands())
     if not demands:
-        return [{} for _ in range(count)]
+        return [{} for _ in range(count)], [0] * count
 
     def party(i: int) -> Callable[[Send], Generator[Need, Array, dict[Label, Material]]]:
         start = partial(pairwise.connected, i, count, session, demands, Stream(os.urandom(32)))
         return partial(run_alone, start, pairwise.weight(demands))
 
-    return _together([party(i) for i in range(count)])[0]
+    return _together([party(i) for i in range(count)])
 
 
 def _together(runs: Sequence[Callable[[Send], Generator[Need, Array, T]]]) -> tuple[list[T], list[int]]:

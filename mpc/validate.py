@@ -7,7 +7,7 @@ from mpc.instructions import Input, Instruction
 from mpc.operations import Circuit, ProductOperation
 from mpc.plan import Plan
 from mpc.schedule import Schedule
-from mpc.types import Private, Shared
+from mpc.types import RING_BITS, Private, Shared
 
 __all__ = ["MAX_LIVE_ELEMENTS", "validate"]
 
@@ -21,6 +21,9 @@ def validate(plan: Plan) -> None:
     for i, (step, type_) in enumerate(zip(plan.steps, plan.types, strict=True)):
         if not type_.fits:
             raise PlanError(f"{plan.where(i)}: could overflow: it needs {type_.bits} bits")
+        working = step.operation.working_bits([plan.types[j] for j in step.inputs], step.params)
+        if working > RING_BITS:
+            raise PlanError(f"{plan.where(i)}: could overflow: computing it needs {working} bits")
         if isinstance(type_.visibility, Private) and type_.visibility.owner not in plan.parties:
             raise PlanError(f"{plan.where(i)}: {type_.visibility.owner} is no party of this plan")
         product = isinstance(step.operation, ProductOperation)

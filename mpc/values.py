@@ -94,7 +94,8 @@ class Value:
 
     def __truediv__(self, other: Operand) -> Value:
         """Division: exact by a public whole number; by secret values r = x / y is off by at most
-        2^-precision (|r| + max|x| / max|y|), with precision 20 unless `mpc.settings` says otherwise."""
+        2^-precision (|r| + max|x| / max|y|), with precision 20 unless `mpc.settings` says otherwise.
+        """
         if isinstance(other, Value):
             return record("quotient", self, other, **RECORDED)
         divisor = public_array(other)
@@ -142,13 +143,26 @@ class Value:
         """The first position of the largest of all elements, or along an axis."""
         return self._along("argmax", axis)
 
+    def sort(self, axis: int | None = -1, *, descending: bool = False) -> Value:
+        """The elements in ascending or descending order along an axis, or all in one: numpy.sort, nothing in place."""
+        in_order = self.reshape(-1) if axis is None else self
+        axis = check_axis(-1 if axis is None else axis, in_order.ndim)
+        in_order = in_order._record("sort", axis=axis)
+        return in_order[(slice(None),) * axis + (slice(None, None, -1),)] if descending else in_order
+
+    def argsort(self, axis: int | None = -1, *, descending: bool = False) -> Value:
+        """The positions along an axis that put the elements in order; those of equal ones ascend."""
+        keys = self.reshape(-1) if axis is None else self
+        keys = -keys if descending else keys
+        return keys._record("argsort", axis=check_axis(-1 if axis is None else axis, keys.ndim))
+
     def any(self, axis: int | tuple[int, ...] | None = None) -> Value:
-        """Whether any truth value holds."""
-        return self.sum(axis) > 0
+        """Whether any truth value holds, or any number is not 0."""
+        return self._truth().sum(axis) > 0
 
     def all(self, axis: int | tuple[int, ...] | None = None) -> Value:
-        """Whether all truth values hold."""
-        return ~(~self).any(axis)
+        """Whether all truth values hold, or no number is 0."""
+        return ~(~self._truth()).any(axis)
 
     def cumsum(self, axis: int | None = None) -> Value:
         """The sums of all elements up to each, along an axis or row by row over all."""
@@ -207,6 +221,9 @@ class Value:
     def without_unit(self) -> Value:
         """The value before it is multiplied by its unit."""
         return Value(self._trace, self.step, self.defined)
+
+    def _truth(self) -> Value:
+        return self if self.type.domain.kind == "boolean" else self != 0
 
     def _binary(self, op: str, other: Operand, *, swapped: bool = False) -> Value:
         return record(op, other, self) if swapped else record(op, self, other)

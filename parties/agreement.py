@@ -78,6 +78,10 @@ class Agreement(Document):
         content["data"] = {party: held for party, held in content["data"].items() if held}
         return digest(content)
 
+    def told_in_multiples(self, party: str) -> dict[str, int]:
+        """The party's tables whose rows are told rounded down: to a multiple of so many."""
+        return {name: self.min_rows for name, terms in self.data[party].items() if terms.counts == "rounded"}
+
     def schema(  # type: ignore[override]  # not the deprecated method of pydantic's models
         self, rows: Mapping[str, Mapping[str, int]] | None = None
     ) -> Schema:

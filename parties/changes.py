@@ -76,6 +76,9 @@ def _facts(agreement: Agreement) -> Iterator[tuple[tuple[str, str], _Fact]]:
             yield (party, f"{name}: about"), _Fact(printable(table.about))
             most = math.inf if table.exact_results is None else table.exact_results
             yield (party, f"{name}: exact results"), _Fact(exact(table), most)
+            yield (party, f"{name}: number of rows told"), _Fact(table.counts, table.counts == "exact")
+            unit = f"{printable(table.unit)}, {table.unit_rows:,} rows each" if table.unit else "each row stands alone"
+            yield (party, f"{name}: whose a row is"), _Fact(unit)
             for what, fact in _budget(table.budget):
                 yield (party, f"{name}: {what}"), fact
             for title, column in table.columns.items():
@@ -109,13 +112,11 @@ def _general(agreement: Agreement) -> Iterator[tuple[str, _Fact]]:
 
 
 def _budget(terms: Budget | None) -> Iterator[tuple[str, _Fact]]:
-    unlimited = _Fact("no limit", math.inf)
-    yield "privacy budget, epsilon", _Fact(f"{terms.epsilon:g}", terms.epsilon) if terms else unlimited
-    yield "privacy budget, delta", _Fact(f"{terms.delta:g}", terms.delta) if terms else unlimited
-    if terms and terms.days:
-        yield "privacy budget, renewed", _Fact(f"after {terms.days:,} days", -terms.days)
-    else:
-        yield "privacy budget, renewed", _Fact("never", -math.inf) if terms else unlimited
+    if terms:
+        yield "privacy budget, epsilon", _Fact(f"{terms.epsilon:g}", terms.epsilon)
+        yield "privacy budget, delta", _Fact(f"{terms.delta:g}", terms.delta)
+        renewed = _Fact(f"after {terms.days:,} days", -terms.days) if terms.days else _Fact("never", -math.inf)
+        yield "privacy budget, renewed", renewed
 
 
 def _outputs(agreement: Agreement) -> _Fact:

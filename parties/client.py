@@ -13,6 +13,7 @@ from mpc.computation import Computation
 from mpc.plan import Plan
 from mpc.result import Result
 from mpc.schedule import Schedule
+from mpc.sources import protocol_for
 from parties import policy, wire
 from parties.agreement import Agreement
 from parties.clock import check_begun, check_not_over
@@ -21,7 +22,7 @@ from parties.config import Consortium, PartyConfig, check_identity
 from parties.control import ControlClient
 from parties.errors import Fault, FaultReport, printable
 from parties.identity import Identity
-from parties.material import check_makeable, protocol_for
+from parties.material import check_makeable
 from parties.signatures import check_signed
 
 __all__ = ["Analyst", "Progress"]
@@ -87,6 +88,22 @@ class Analyst:
         """The nodes' present row counts, party -> table -> rows. Raises Fault UNREACHABLE and others."""
         with self._client(dealer=False) as client:
             return self._catalog(client)
+
+    def budgets(self) -> dict[str, dict[str, float]]:
+        """What is left of budgets, party -> table -> the largest epsilon of one more result with Laplace noise.
+
+        Raises Fault UNREACHABLE and others.
+        """
+        left: dict[str, dict[str, float]] = {}
+        with self._client(dealer=False) as client:
+            for party in self.consortium.party_names:
+                client.send(party, {"kind": "budgets"})
+            while len(left) < len(self.consortium.parties):
+                party, message = client.receive(_CATALOG_WITHIN_S)
+                _raise_fault(message, party)
+                _, told = wire.fields(message, kind=str, left=dict)
+                left[party] = {name: rest for name, rest in told.items() if isinstance(rest, float)}
+        return left
 
     def run(self, computation: Computation, progress: Progress = lambda party, phase: None) -> Result:
         """Submit, take part in the handshake, wait, and combine. Raises Fault, ScriptError or PlanError.

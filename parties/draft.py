@@ -29,10 +29,16 @@ _HEADER = """\
 version = 1
 purpose = {purpose}
 parties = [{parties}]
-source = "dealer"  # who supplies the correlated randomness: a process that sees no data
+source = {source}
 min_rows = {min_rows}  # no result aggregates fewer rows of any one party
 recipients = [{recipients}]
 """
+
+_SOURCES = {
+    True: '"dealer"  # who supplies the correlated randomness: a process that sees no data',
+    False: '"pairwise"  # who supplies the correlated randomness: the parties together, nobody else',
+}
+"""By whether there is a dealer."""
 
 
 def draft(
@@ -54,6 +60,7 @@ def draft(
         _HEADER.format(
             purpose=_text(purpose),
             parties=", ".join(map(_text, consortium.party_names)),
+            source=_SOURCES[consortium.dealer is not None],
             min_rows=min_rows,
             recipients=", ".join(map(_text, recipients)),
         ),

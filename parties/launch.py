@@ -1,4 +1,4 @@
-"""`beaver up`: the dealer and all nodes of a consortium as processes on this machine, until Ctrl-C."""
+"""`beaver up`: the nodes of a consortium, and the dealer where one is agreed, as processes here, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from parties.agreement import Agreement
 from parties.config import Consortium
-from parties.errors import printable
+from parties.errors import Fault, printable
 
 __all__ = ["Launched", "command", "up"]
 
@@ -77,7 +78,7 @@ class Launched:
 def up(directory: Path) -> int:
     """Start everyone, say of each whether it is ready or why not, and stay until Ctrl-C. Gives the exit status."""
     consortium = Consortium.load(directory / "consortium.toml")
-    names = [("dealer", consortium.dealer.name)] if consortium.dealer else []
+    names = [("dealer", consortium.dealer.name)] if consortium.dealer and _deals(directory) else []
     names += [("node", party) for party in consortium.party_names]
     stop = threading.Event()
     _on_signals(stop)
@@ -106,6 +107,13 @@ def up(directory: Path) -> int:
 def command(role: str, config: Path) -> list[str]:
     """The command line of a `node` or `dealer` process. `-P`: no module is taken from the folder it is started in."""
     return [sys.executable, "-P", "-m", "parties", role, str(config)]
+
+
+def _deals(directory: Path) -> bool:
+    """Whether the agreement wants a dealer. One that cannot be read is for the processes to refuse."""
+    with suppress(Fault):
+        return Agreement.load(directory / "agreement.toml").source == "dealer"
+    return True
 
 
 def _on_signals(stop: threading.Event) -> None:

@@ -145,6 +145,10 @@ class Links:
         """What was sent so far, by the peer's index."""
         return {index: peer.traffic for index, peer in self._peers.items()}
 
+    def name(self, peer: int) -> str:
+        """What the peer is called."""
+        return self._peers[peer].name
+
     def send(self, peer: int, parts: Sequence[Words]) -> None:
         """Send the concatenated words as one frame, at most MAX_FRAME bytes. Waits while the peer owes CREDIT bytes.
 

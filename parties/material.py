@@ -8,38 +8,31 @@ from functools import partial
 from typing import TypeVar
 
 from mpc.schedule import Schedule
+from mpc.sources import missing
 from parties.errors import Fault
 from parties.handshake import Agreed, receive_words
 from parties.links import Links
-from protocols import additive, direct, pairwise
+from protocols import pairwise
 from protocols.correlations import Label, Source
 from protocols.dealer import DealerSource, batches, correction_words
-from protocols.interface import SharingProtocol
 from protocols.ot.messages import InvalidMessage
 from protocols.prg import Stream, derive
 from protocols.ring import Array
 from protocols.rounds import Need, Send, run_alone
 
-__all__ = ["check_makeable", "dealt", "drive", "made_together", "protocol_for"]
+__all__ = ["check_makeable", "dealt", "drive", "made_together"]
 
 T = TypeVar("T")
 
 
-def protocol_for(source: str) -> SharingProtocol:
-    """How products are computed when random material comes from this source."""
-    return direct if source == "pairwise" else additive
-
-
 def check_makeable(schedule: Schedule) -> None:
     """Raise Fault MATERIAL_UNAVAILABLE for a plan that wants what only a dealer can supply."""
-    for (instruction, *_), demand in schedule.demands():
-        if not pairwise.can_make(demand):
-            step = schedule.program[int(instruction)].step
-            raise Fault(
-                "MATERIAL_UNAVAILABLE",
-                f"{schedule.plan.where(step)} needs random material that the parties cannot make by themselves.",
-                'Leave sorting, medians and quantiles out of the script, or agree to a dealer: source = "dealer".',
-            )
+    if where := missing(schedule, "pairwise"):
+        raise Fault(
+            "MATERIAL_UNAVAILABLE",
+            f"{where} needs random material that the parties cannot make by themselves.",
+            'Leave sorting, medians and quantiles out of the script, or agree to a dealer: source = "dealer".',
+        )
 
 
 def dealt(agreed: Agreed, schedule: Schedule, index: int, first: int) -> Source:
@@ -88,6 +81,7 @@ def drive(run: Callable[[Send], Generator[Need, Array, T]], links: Links) -> tup
     except InvalidMessage as error:
         raise Fault(
             "MESSAGE_INVALID",
-            f"Another party sent {error.what}, which no party that keeps to the protocol sends.",
+            f"{links.name(error.peer)} sent {error.what}, which no party that keeps to the protocol sends.",
             "Do all parties run the same version? If so, its owner should look at that party's node.",
+            peer=links.name(error.peer),
         ) from None

@@ -10,6 +10,7 @@ from mpc.engine import Engine
 from mpc.plan import Plan
 from mpc.sampling import draw_rows
 from mpc.schedule import Schedule
+from mpc.sources import protocol_for
 from parties import wire
 from parties.admission import Admission, decoded
 from parties.allocator import have_pages_ready
@@ -20,7 +21,7 @@ from parties.errors import Fault
 from parties.handshake import Handshake
 from parties.links import Links
 from parties.log import Log
-from parties.material import check_makeable, dealt, drive, made_together, protocol_for
+from parties.material import check_makeable, dealt, drive, made_together
 from parties.noise import draw_unseen
 from parties.privacy import Claim, Privacy
 from parties.results import Results
@@ -45,7 +46,7 @@ class Node(Server):
 
     def __init__(self, config: PartyConfig, log: Log, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, log, now)
-        self.store = Store(config.name, config.data)
+        self.store = Store(config.name, config.data, self.agreement.told_in_multiples(config.name))
         self.results = Results(config.results)
         parties = self.consortium.party_names
         self.privacy = Privacy(config.state / "privacy.sqlite", config.name, self.agreement, self.store, self.clock)
@@ -53,12 +54,14 @@ class Node(Server):
         self.index = parties.index(config.name)
 
     def answer(self, message: Mapping[str, Any], analyst: str) -> Mapping[str, Any]:
-        """The row counts of the tables that the agreement lists; what this node has against a plan; or how it answered
-        one before.
+        """The row counts of the tables that the agreement lists, and what is left of their budgets; what this node has
+        against a plan; how it answered one before.
         """
-        if message["kind"] not in ("catalog", "judge", "repeat"):
+        if message["kind"] not in ("budgets", "catalog", "judge", "repeat"):
             return super().answer(message, analyst)
         self.check_in_force()
+        if message["kind"] == "budgets":
+            return {"kind": "budgets", "left": self.privacy.remaining()}
         if message["kind"] == "repeat":
             _, plan = wire.fields(message, kind=str, plan=bytes)
             session, shares = self.privacy.earlier(decoded(plan), analyst) or (b"", {})

@@ -188,8 +188,8 @@ def _degree(case: Case) -> Iterator[str]:
             )
         elif found[name] > MOST_DEGREE:
             yield (
-                f"{where}: {name!r} multiplies {found[name]} values of {case.party} with each other, where {MOST_DEGREE} "
-                "at most are allowed, because with more a script can pick out single rows"
+                f"{where}: {name!r} multiplies {found[name]} values of {case.party} with each other, where "
+                f"{MOST_DEGREE} at most are allowed, because with more a script can pick out single rows"
             )
 
 

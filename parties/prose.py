@@ -28,9 +28,10 @@ _KINDS = {
     "sums": "adding and subtracting, sums, means",
     "products": "multiplying values with each other, as for variances, correlations and regressions",
     "functions": "quotients, roots, exponentials, logarithms",
+    "equations": "solving systems of equations, as a regression does",
     "comparisons": "comparing values, and going on with those for which something holds",
     "extremes": "the smallest and the largest value, and where it stands",
-    "choices": "taking out rows by their position",
+    "choices": "taking out rows by their position, or by chance",
 }
 """What the kinds of operations are, in plain words."""
 
@@ -74,7 +75,12 @@ def sentences(agreement: Agreement, consortium: Consortium) -> Iterator[tuple[st
 def table_sentence(table: TableTerms) -> str:
     """What is agreed on a whole table."""
     about = f"{printable(table.about)}. " if table.about else ""
-    return f"{about}At most {table.rows:,} rows. {exact(table).capitalize()}. {budget(table.budget).capitalize()}."
+    told = {"exact": "exactly", "rounded": "rounded down"}[table.counts]
+    unit = f"{printable(table.unit)} says whose a row is: {table.unit_rows:,} rows each at most. " if table.unit else ""
+    return (
+        f"{about}At most {table.rows:,} rows; their number is told {told}. {unit}"
+        f"{exact(table).capitalize()}. {budget(table.budget).capitalize()}."
+    )
 
 
 def column_rows(columns: Mapping[str, ColumnTerms]) -> Iterator[tuple[str, str, str, str]]:
@@ -101,7 +107,7 @@ def exact(table: TableTerms) -> str:
 def budget(terms: Budget | None) -> str:
     """How much noised results may tell."""
     if terms is None:
-        return "no privacy budget is set for results with noise"
+        return "no result with noise may rest on it, as there is no privacy budget"
     delta = f", delta {terms.delta:g}" if terms.delta else ""
     period = f"in any {terms.days:,} days" if terms.days else "in the whole term"
     return f"privacy budget for results with noise: epsilon {terms.epsilon:g}{delta}, {period}"

@@ -2,7 +2,8 @@
 
 Every row has a hash of its values; a set's sketch has cells, each the sum modulo 2^64 of the hashes of the rows that
 fall into it. Rows that are in one set and not in the other change one cell each, so sets whose sketches differ in k
-cells differ by k rows at least; sets that differ by few rows never differ in many cells.
+cells differ by k rows at least; sets that differ by few rows never differ in many cells. Rows that hold the same count
+one by one.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def cells_for(rows: int) -> int:
 def sketch(hashes: Words, cells: int) -> Words:
     """The sketch of the rows with these hashes. `cells`: a power of 2."""
     sums = np.zeros(cells, np.uint64)
-    # odd, so that no number of equal rows adds up to nothing
-    np.add.at(sums, (hashes >> np.uint64(32)).astype(np.intp) & (cells - 1), hashes | np.uint64(1))
+    apart = _apart(hashes)
+    np.add.at(sums, (apart >> np.uint64(32)).astype(np.intp) & (cells - 1), apart)
     return sums
 
 
@@ -55,6 +56,17 @@ def differing_cells(one: Words, other: Words) -> int:
     cells = min(one.size, other.size)
     coarse = [each.reshape(-1, cells).sum(axis=0, dtype=np.uint64) for each in (one, other)]
     return int(np.count_nonzero(coarse[0] != coarse[1]))
+
+
+def _apart(hashes: Words) -> Words:
+    """Equal rows apart: the second of them is another than the first, in every set alike."""
+    ordered = np.sort(hashes)
+    first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    if first.all():
+        return ordered
+    places = np.arange(ordered.size)
+    return _mixed(ordered ^ (places - np.maximum.accumulate(np.where(first, places, 0))).astype(np.uint64) * _ODD)
 
 
 def _mixed(words: Words) -> Words:

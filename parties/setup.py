@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -29,7 +30,7 @@ _AGREEMENT = """\
 
 version = 1
 purpose = "not stated yet"
-source = "dealer"
+source = "{source}"
 min_rows = 10
 recipients = ["analyst"]
 
@@ -47,7 +48,7 @@ results = "results"
 """
 
 _COMPOSE = """\
-# One service a party and one for the dealer, from the image that the Dockerfile of Beaver's repository builds:
+# One service for each process of the consortium, from the image that the Dockerfile of Beaver's repository builds:
 #
 #   docker build -t beaver-mpc REPOSITORY && docker-compose up -d        (or docker compose up -d)
 #
@@ -90,18 +91,23 @@ _SERVICE = """\
 
 
 def create_consortium(
-    directory: Path, parties: Sequence[str], *, name: str = "demo", base_port: int = 7700, host: str = "127.0.0.1"
+    directory: Path,
+    parties: Sequence[str],
+    *,
+    name: str = "demo",
+    base_port: int = 7700,
+    host: str = "127.0.0.1",
+    source: Literal["dealer", "pairwise"] = "dealer",
 ) -> tuple[Path, ...]:
-    """Make a consortium of 2 to 64 parties, a dealer and an analyst in a directory; the paths of what was written.
+    """Make a consortium of 2 to 64 parties and an analyst in a directory; the paths of what was written.
 
     consortium.toml, an agreement.toml without tables that nobody has signed, docker-compose.yml, and for each member a
-    private folder with its keys and party.toml. Ports are taken in order from `base_port`: two for each party, then two
-    for the dealer.
+    private folder with its keys and party.toml. There is a dealer if `source` says so. Ports are taken in order from `base_port`: two for each party, then two for the dealer.
     Raises Fault CONFIG_INVALID for a name or port that cannot be, CONSORTIUM_EXISTS rather than overwrite anything,
     CONSORTIUM_UNWRITABLE.
     """
-    listening = [*parties, "dealer"]
-    _check(parties, name, base_port, host)
+    listening = [*parties, "dealer"] if source == "dealer" else [*parties]
+    _check(parties, name, base_port, base_port + 2 * len(listening) - 1, host)
     files = [directory / file for file in ("consortium.toml", "agreement.toml", "docker-compose.yml")]
     files.append(signatures_path(files[1]))
     folders = [directory / member for member in (*listening, "analyst")]
@@ -126,7 +132,7 @@ def create_consortium(
             kind = {"dealer": "[dealer]", "analyst": "[[analyst]]"}.get(folder.name, "[[party]]")
             keys = f'verify_key = "{identity.verify_key}"\ntransport_key = "{identity.transport_key}"\n'
             consortium.append(f'{kind}\nname = "{folder.name}"\n{ends}{keys}')
-        texts = ("\n".join(consortium), _AGREEMENT, _compose(ports), NOBODY_SIGNED)
+        texts = ("\n".join(consortium), _AGREEMENT.format(source=source), _compose(ports), NOBODY_SIGNED)
         for path, text in zip(files[:4], texts, strict=True):
             path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -156,7 +162,7 @@ def _compose(ports: dict[str, int]) -> str:
     return _COMPOSE.format(services="\n".join(services), reach=reach, user=f"{os.getuid()}:{os.getgid()}")
 
 
-def _check(parties: Sequence[str], name: str, base_port: int, host: str) -> None:
+def _check(parties: Sequence[str], name: str, base_port: int, last: int, host: str) -> None:
     for text, check in ((name, check_name), *((party, party_name) for party in parties)):
         try:
             check(text)
@@ -168,7 +174,6 @@ def _check(parties: Sequence[str], name: str, base_port: int, host: str) -> None
             f"A consortium has 2 to 64 different parties, not {', '.join(parties)}.",
             "Name each once.",
         )
-    last = base_port + 2 * len(parties) + 1
     if base_port < 1024 or last > 65535:
         raise Fault(
             "CONFIG_INVALID",

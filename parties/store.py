@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from mpc import tables
 from mpc.encoding import encode_column
 from mpc.engine import count_input
+from mpc.errors import DataError
 from mpc.files import Array as Column
 from mpc.plan import Plan
 from mpc.sampling import Draw, Rows, sampled
@@ -29,11 +31,15 @@ Version = tuple[int, int, int] | None
 
 
 class Store:
-    """The tables in one folder. Row counts are remembered for as long as a file does not change. For many threads."""
+    """The tables in one folder. Row counts are remembered for as long as a file does not change. For many threads.
 
-    def __init__(self, party: str, folder: Path) -> None:
+    `multiples`: of some tables only so many rows take part, from the first on, that a multiple of this number does.
+    """
+
+    def __init__(self, party: str, folder: Path, multiples: Mapping[str, int] = MappingProxyType({})) -> None:
         self._party = party
         self._folder = folder
+        self._multiples = multiples
         self._rows: dict[Path, tuple[Version, int]] = {}
         self._lock = threading.Lock()
 
@@ -54,22 +60,23 @@ class Store:
         return found[0]
 
     def rows(self, table: str) -> int:
-        """The number of rows of a table. Raises Fault TABLE_MISSING, DataError."""
+        """The number of rows of a table that take part. Raises Fault TABLE_MISSING, DataError."""
         path = self.path(table)
         with self._lock:  # while counting, too: others want the same number
             before = _version(path)
             known = self._rows.get(path)
             if known is None or known[0] != before:
                 known = self._rows[path] = before, tables.describe(path, f"{self._party}.{table}").rows
-            return known[1]
+        return self._taking_part(table, known[1])
 
     def version(self, table: str) -> Version:
         """What changes with a table's file. Raises Fault TABLE_MISSING."""
         return _version(self.path(table))
 
-    def columns(self, table: str, names: Sequence[str]) -> Mapping[str, Column]:
-        """Columns of a table. Raises Fault TABLE_MISSING, DataError."""
-        return tables.read(self.path(table), names, f"{self._party}.{table}")
+    def columns(self, table: str, names: Sequence[str]) -> dict[str, Column]:
+        """Columns of a table, of the rows that take part. Raises Fault TABLE_MISSING, DataError."""
+        columns = tables.read(self.path(table), names, f"{self._party}.{table}")
+        return {name: values[: self._taking_part(table, len(values))] for name, values in columns.items()}
 
     def digest(self, table: str) -> bytes:
         """SHA-256 of a table's file. Raises Fault TABLE_MISSING, OSError."""
@@ -90,7 +97,7 @@ class Store:
         started = time.perf_counter()
         encoding = 0.0
         for table, columns in wanted.items():
-            values = tables.read(self.path(table), list(columns), f"{self._party}.{table}")
+            values = self.columns(table, list(columns))
             encode_from = time.perf_counter()
             for column, steps in columns.items():
                 for i in steps:
@@ -110,6 +117,13 @@ class Store:
                     )
                 inputs[i] = count_input(step.params)
         return inputs, time.perf_counter() - started - encoding, encoding
+
+    def _taking_part(self, table: str, rows: int) -> int:
+        if (taking_part := rows - rows % self._multiples.get(table, 1)) == 0:
+            raise DataError(
+                f"{self._party}.{table} has fewer rows than the smallest number that is told of it", "Wait for more."
+            )
+        return taking_part
 
 
 def _version(path: Path) -> Version:

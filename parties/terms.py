@@ -32,14 +32,15 @@ KINDS: Mapping[str, frozenset[str]] = {
     "counts": frozenset({"count"}),
     "sums": frozenset({"add", "cumsum", "divide", "mean", "negate", "subtract", "sum"}),
     "products": frozenset(
-        {"comoment", "deviations", "matmul", "matmul_rounded", "multiply", "multiply_rounded"},
+        {"comoment", "deviations", "long_product", "matmul", "matmul_rounded", "multiply", "multiply_rounded"},
     ),
     "functions": frozenset({"exp", "log", "quotient", "reciprocal", "rsqrt", "sigmoid", "sqrt", "tanh"}),
+    "equations": frozenset({"correlations", "inverse", "solution"}),
     "comparisons": frozenset(
         {"absolute", "and", "equal", "less", "maximum", "minimum", "not", "where", "xor"},
     ),
     "extremes": frozenset({"argmax", "argmin", "max", "min"}),
-    "choices": frozenset({"index"}),
+    "choices": frozenset({"index", "sample"}),
 }
 """The operations of plans, by the words that an agreement has for them. Those in none compute nothing of their own."""
 
@@ -146,6 +147,8 @@ class TableTerms(Document):
 
     `exact_results`: how many results without noise may depend on it; None for any number. `unit`: the column that says
     to whom a row belongs, as a number, where persons have several rows, `unit_rows` at most; it takes no part itself.
+    `counts`: whether exact numbers of rows are told, or rounded down to a multiple of the smallest group; then the last
+    rows of the table do not take part.
     """
 
     rows: Annotated[int, Field(ge=1, le=_MAX_ROWS)]
@@ -155,6 +158,7 @@ class TableTerms(Document):
     budget: Budget | None = None
     unit: ColumnName | None = None
     unit_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 1
+    counts: Literal["exact", "rounded"] = "exact"
 
     @model_validator(mode="after")
     def _of_units(self) -> TableTerms:

@@ -23,14 +23,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from typer.main import get_command
 
 import mpc
 from mpc.operations import OPERATIONS
 from mpc.values import Value
 from parties.agreement import Agreement
+from parties.cli import app
 from parties.config import Consortium, PartyConfig
 
 ROOT = Path(__file__).parent.parent
@@ -262,13 +264,13 @@ def test_every_error_code_is_in_the_table() -> None:
 def codes() -> set[str]:
     """Every code of a fault: constants in parties/ that are written like one, but for names and a loader's topics."""
     found: set[str] = set()
-    for path in (ROOT / "parties").glob("*.py"):
+    for path in (ROOT / "parties").rglob("*.py"):
         tree = ast.parse(path.read_text())
         public = {id(node) for top in tree.body if is_all(top) for node in ast.walk(top)}
         texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in public}
         found |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"[A-Z]{2,}(_[A-Z]+)*", text)}
     found = {text for text in found if not text.startswith("BEAVER_")}
-    topics = found & {"CONFIG", "AGREEMENT"}
+    topics = found & {"CONFIG", "AGREEMENT", "SIGNATURES"}
     return found - topics | {f"{topic}_{what}" for topic in topics for what in ("MISSING", "INVALID")}
 
 
@@ -286,8 +288,16 @@ def test_every_word_of_a_script_is_explained() -> None:
 
 def test_every_command_is_explained() -> None:
     text = (ROOT / "docs" / "consortium.md").read_text()
-    for command in "init", "agreement draft", "up", "node", "dealer", "health", "explain", "run", "simulate":
+    for command in commands(get_command(app)):
         assert f"`beaver {command}" in text, command
+
+
+def commands(group: Any, before: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield before + name
 
 
 def test_every_field_of_the_files_is_explained() -> None:

@@ -12,6 +12,7 @@ from mpc.operations.functions import Exp, Log, Quotient, Reciprocal, Rsqrt, Sigm
 from mpc.operations.inputs import ColumnInput, Constant, RowCount
 from mpc.operations.moments import Comoment, Deviations, Mean
 from mpc.operations.noise import Noisy
+from mpc.operations.order import ArgSort, Quantile, Sort
 from mpc.operations.reductions import ArgMax, ArgMin, Max, Min
 from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
 from mpc.operations.sample import Sample
@@ -54,6 +55,9 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             Max(),
             ArgMin(),
             ArgMax(),
+            Sort(),
+            ArgSort(),
+            Quantile(),
             Mean(),
             Deviations(),
             Comoment(),

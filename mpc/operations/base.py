@@ -61,6 +61,14 @@ class Operation(ABC):
         """Bits that computing needs for numbers that are neither operands nor result."""
         return 0
 
+    def key_bits(self, inputs: Sequence[Type], params: Params) -> int:
+        """Bits that the cost grows with on shared operands, where reals can do with fewer; 0 where it does not."""
+        return 0
+
+    def crowding(self, inputs: Sequence[Type], params: Params) -> Sequence[int]:
+        """The operands that must have fewer bits where there is too little room."""
+        return range(len(inputs))
+
     def check(self, inputs: Sequence[Type], params: Params) -> None:
         """Refuse a use with the wrong number of inputs, or parameters that are missing, unknown or of another type."""
         if self.arity is not None and len(inputs) != self.arity:

@@ -20,8 +20,9 @@ from mpc.circuits.logarithm import logarithm
 from mpc.circuits.logistic import sigmoid
 from mpc.circuits.roots import root
 from mpc.errors import PlanError
+from mpc.operations.base import Params
 from mpc.operations.real import Range, RealFunction, Reals, range_of, said
-from mpc.types import Type
+from mpc.types import RING_BITS, Type
 
 __all__ = ["Exp", "Log", "Quotient", "Reciprocal", "Rsqrt", "Sigmoid", "Sqrt", "Tanh"]
 
@@ -48,6 +49,10 @@ class Quotient(RealFunction):
     def room(self, precision: int, *inputs: Type) -> int:
         x, y = inputs
         return quotient_bits(x.bits, y.low, y.high, precision)
+
+    def crowding(self, inputs: Sequence[Type], params: Params) -> Sequence[int]:
+        # the divisor's smallest values need their bits
+        return (0,) if inputs[1].bits + 2 <= RING_BITS else (0, 1)
 
     def words(self, operands: Sequence[Ring], types: Sequence[Type], scale: int, precision: int) -> Fixed:
         (x, y), (x_type, y_type) = operands, types

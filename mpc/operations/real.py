@@ -30,8 +30,11 @@ __all__ = ["MOST_PRECISION", "RECORDED", "Range", "RealFunction", "Reals", "rang
 MOST_PRECISION = 40
 """The most bits that a result can be right to."""
 
-RECORDED: Params = MappingProxyType({"scale": 104, "precision": 20})
-"""The parameters of a function as a script records it, for ranges to be told apart from 0: the planner sets both."""
+RECORDED: Params = MappingProxyType({"scale": 104, "precision": 0})
+"""The parameters of a function as a script records it. The planner sets both, a precision of 0 to the computation's."""
+
+_UNSETTLED = 20
+"""The precision that ranges are told by until then."""
 
 _UNITS = 4
 """Of the last bit: what roundings add to a result's range."""
@@ -72,7 +75,7 @@ class RealFunction(Function):
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         scale, precision = params["scale"], params["precision"]
-        if not 0 <= scale <= MAX_SCALE or not 1 <= precision <= MOST_PRECISION:
+        if not 0 <= scale <= MAX_SCALE or not 0 <= precision <= MOST_PRECISION:
             raise PlanError(
                 f"{self.name}: {precision} bits of precision, {scale} behind the point",
                 f"Ask for 1 to {MOST_PRECISION} bits of precision.",
@@ -81,8 +84,8 @@ class RealFunction(Function):
         if visibility == PUBLIC:
             raise PlanError(f"{self.name} of public values", "Compute it with numpy, before.")
         low, high = image = self.image(*map(range_of, inputs))
-        grain, units = self.grain(image, *inputs), 1 << scale
-        low, high = low - max(abs(low), grain) / (1 << precision), high + max(abs(high), grain) / (1 << precision)
+        grain, units, off = self.grain(image, *inputs), 1 << scale, Fraction(1, 1 << (precision or _UNSETTLED))
+        low, high = low - max(abs(low), grain) * off, high + max(abs(high), grain) * off
         shape = broadcast([x.shape for x in inputs], self.name)
         return Type(visibility, shape, Domain("real", scale), low * units // 1 - _UNITS, -(-high * units // 1) + _UNITS)
 
@@ -117,7 +120,7 @@ class RealFunction(Function):
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
         # whoever made the plan: no result has fewer bits than it promises
-        if params["scale"] < self.least_scale(types, params, params["precision"]):
+        if not params["precision"] or params["scale"] < self.least_scale(types, params, params["precision"]):
             raise PlanError(f"{self.name}: {params['scale']} bits behind the point are too few for its precision")
         if self.room(params["precision"], *types) > RING_BITS:
             raise PlanError(f"{self.name} could overflow on its way: its operands have too many bits")

@@ -275,10 +275,15 @@ def _moments(self: _Pushing, step: Step, inputs: Sequence[_Carried]) -> _Carried
         parts = [self.cut(x, 0, rows) for x in inputs]
         if any(part is None for part in parts):
             return None
+        if step.op == "mean":
+            means = [self.add("mean", [part], step.params) for part in parts[0] or []]
+            weights = [self.trace.constant(length / sum(rows)) for length in rows]
+            weighted = zip(means, weights, strict=True)
+            return self.total([self.add("multiply", pair, {}) for pair in weighted])
         xs, ys = [part or [] for part in (*parts, [])[:2]]
         return combine_moments(self.trace, self.origin, xs, ys)
     columns = [x.steps if isinstance(x, _Parts) else (x,) for x in inputs]
-    if step.op == "deviations":
+    if step.op in ("deviations", "mean"):
         return _Parts(0, tuple(self.add(step.op, [x], step.params) for x in columns[0]))
     x_parts, y_parts = columns
     if len(x_parts) == 1:
@@ -304,4 +309,5 @@ _RULES: dict[str, Callable[[_Pushing, Step, Sequence[_Carried]], _Carried | None
     "matmul": _matmul,
     "comoment": _moments,
     "deviations": _moments,
+    "mean": _moments,
 }

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mpc.errors import PlanError
 from mpc.operations import OPERATIONS, Circuit, Function, ProductOperation
-from mpc.operations.inputs import MAX_SCALE, constant_values
 from mpc.passes.graph import Graph, Output, copy_step
 from mpc.passes.prune import prune
+from mpc.passes.resolution import adjustable, columns_behind, level, magnitude_of, most_bits, sources
 from mpc.plan import Step
-from mpc.trace import Trace, whole
+from mpc.trace import Trace
 from mpc.types import PUBLIC, RING_BITS, SHARED, Type
 
 __all__ = ["choose_scales"]
 
-_MOST_BITS = 52
-_FURTHER = 4
-"""Bits more where a range is far from 0, for its smallest value."""
-
-_SMALLEST = _MOST_BITS - MAX_SCALE
-"""The binary exponent of the smallest range that can still have all its bits."""
-
 _COMFORT = 30
 """Significant bits that inputs keep where a rounding of intermediate values can make room instead."""
+
+_KEY_BITS = 33
+"""Bits that are sorted by, where reals have that many: eleven passes."""
 
 _SMALL = 1 << 10
 """Products of at most so many terms in all keep their precision by being computed in limbs."""
@@ -114,19 +109,39 @@ class _Settling:
 
     def first_overflow(self) -> int | None:
         """Infer the types that are not known yet; the first step that could overflow, if one does."""
-        for i in range(len(self.types), len(self.steps)):
+        while (i := len(self.types)) < len(self.steps):
             self.set_scale(i)
             step = self.steps[i]
             self.types.append(step.infer(self.types))
             inputs = [self.types[j] for j in step.inputs]
             if max(self.types[i].bits, step.operation.working_bits(inputs, step.params)) > RING_BITS:
                 return i
+            self.level(i)
+            self.shorten_keys(i, inputs)
         return None
+
+    def level(self, i: int) -> None:
+        """Bring what a step compares to one scale, so that numbers are equal words where they are equal."""
+        if self.steps[i].op not in ("less", "equal"):
+            return
+        compared = sources(self.steps, self.steps[i].inputs)
+        common = level([self.steps[j] for j in compared])
+        finer = [j for j in compared if common is not None and self.steps[j].params["scale"] > common]
+        for j in finer:
+            self.bits[j] -= self.steps[j].params["scale"] - (common or 0)
+        if finer:
+            self.types = self.types[: min(finer)]
+
+    def shorten_keys(self, i: int, inputs: Sequence[Type]) -> None:
+        """Take bits from reals that are costly to sort by, unless they have few, or their owner sorts them."""
+        bits = self.steps[i].operation.key_bits(inputs, self.steps[i].params)
+        if bits > _KEY_BITS and self.types[i].visibility == SHARED:
+            self.lose_bits(i, max(_COMFORT, self.precision))
 
     def set_scale(self, i: int) -> None:
         """Give a real input or something rounded the scale that its bits allow."""
         step = self.steps[i]
-        if not _adjustable(step):
+        if not adjustable(step):
             return
         least = 0
         if isinstance(step.operation, Function):
@@ -134,8 +149,8 @@ class _Settling:
                 precision = max(self.precision, step.params["precision"])
                 step = self.steps[i] = replace(step, params={**step.params, "precision": precision})
             least = self.floor(i, 0)
-        magnitude, finest = _magnitude(step, self.types)
-        self.bits[i] = max(self.bits.get(i, min(_most_bits(step), magnitude + finest)), least)
+        magnitude, finest = magnitude_of(step, self.types)
+        self.bits[i] = max(self.bits.get(i, min(most_bits(step), magnitude + finest)), least)
         scale = max(0, min(self.bits[i] - magnitude, finest))
         self.steps[i] = replace(step, params={**step.params, "scale": scale})
 
@@ -160,10 +175,16 @@ class _Settling:
 
     def lose_bits(self, i: int, floor: int) -> bool:
         """Take bits from the values that feed a step and have most, unless they would have fewer than `floor`."""
-        own = self.types[i].bits > RING_BITS and _adjustable(self.steps[i])
-        losing = self.spare({i} if own else self.feeding(self.steps[i].inputs), floor)
+        own = self.types[i].bits > RING_BITS and adjustable(self.steps[i])
+        losing = self.spare({i} if own else self.feeding(self.crowding(i)), floor)
         most = max((self.bits[j] for j in losing), default=0)
         return self.take_bits([j for j in losing if self.bits[j] == most])
+
+    def crowding(self, i: int) -> list[int]:
+        """The operands of a step that must have fewer bits where there is too little room."""
+        step = self.steps[i]
+        inputs = [self.types[j] for j in step.inputs]
+        return [step.inputs[k] for k in step.operation.crowding(inputs, step.params)]
 
     def coarsen(self, i: int) -> bool:
         """Take bits from the finest values that feed a sum or join of values of different scales: nobody misses them."""
@@ -193,7 +214,7 @@ class _Settling:
         if not isinstance(step.operation, Function):
             return floor
         inputs = [self.types[j] for j in step.inputs]
-        magnitude, _ = _magnitude(step, self.types)
+        magnitude, _ = magnitude_of(step, self.types)
         precision = step.params.get("precision", self.precision)
         return max(floor, magnitude + step.operation.least_scale(inputs, step.params, precision))
 
@@ -206,7 +227,7 @@ class _Settling:
             j = waiting.pop()
             if j not in seen:
                 seen.add(j)
-                if _adjustable(self.steps[j]):
+                if adjustable(self.steps[j]):
                     found.add(j)
                 else:
                     waiting.extend(self.steps[j].inputs)
@@ -218,9 +239,9 @@ class _Settling:
             return False
         rounding = [
             j
-            for j in dict.fromkeys(self.steps[i].inputs)
+            for j in dict.fromkeys(self.crowding(i))
             if self.types[j].visibility == SHARED
-            and not _adjustable(self.steps[j])
+            and not adjustable(self.steps[j])
             and (self.types[j].domain.divisor > 1 or (self.types[j].bits > _COMFORT + 2 and self.types[j].domain.scale))
         ]
         for j in rounding:
@@ -247,7 +268,7 @@ class _Settling:
 
     def overflow(self, i: int) -> PlanError:
         step, type_, origin = self.steps[i], self.types[i], self.origins[i]
-        columns = _columns(self.steps, i)
+        columns = columns_behind(self.steps, i)
         reach = max(abs(type_.low), abs(type_.high)) / type_.domain.denominator
         needed = max(type_.bits, step.operation.working_bits([self.types[j] for j in step.inputs], step.params))
         real = any(self.bits.get(j) is not None for j in self.feeding(step.inputs))
@@ -259,51 +280,3 @@ class _Settling:
             f"Declare narrower ranges in the agreement, if the data allow it, for {', '.join(columns)}; "
             "or keep them in larger units (thousands), multiply fewer of them together, or sum fewer rows.",
         )
-
-
-def _adjustable(step: Step) -> bool:
-    """Whether the planner chooses the step's scale."""
-    return "scale" in step.params and step.params.get("kind", "real") == "real"
-
-
-def _most_bits(step: Step) -> int:
-    """The significant bits worth having. A column whose range is far from 0 has all digits that float64 has there."""
-    if step.op == "column" and step.params["low"] * step.params["high"] > 0:
-        least, most = sorted(math.frexp(step.params[end])[1] for end in ("low", "high"))
-        return _MOST_BITS + 1 + min(most - least, _FURTHER)
-    return step.operation.most_bits if isinstance(step.operation, Function) else _MOST_BITS
-
-
-def _magnitude(step: Step, types: Sequence[Type]) -> tuple[int, int]:
-    """The bits before the point that the largest absolute value needs, negative for small ones; the finest scale."""
-    if step.op not in ("column", "constant"):
-        if isinstance(step.operation, Function):
-            exact = replace(step, params={**step.params, "scale": MAX_SCALE}).infer(types)
-        else:
-            exact = step.operation.unrounded([types[j] for j in step.inputs])  # type: ignore[attr-defined]
-        reach = max(abs(exact.low), abs(exact.high)) // exact.domain.divisor
-        return reach.bit_length() - exact.domain.scale, exact.domain.scale + exact.domain.divisor.bit_length() - 1
-    if step.op == "column":
-        largest = max(abs(step.params["low"]), abs(step.params["high"]))
-        finest = MAX_SCALE
-    else:
-        values = constant_values(step.params)
-        largest = float(abs(values).max()) if values.size else 0.0
-        finest = int(step.params["scale"]) if whole(values, step.params["scale"]) else MAX_SCALE
-    exponent = math.frexp(largest)[1] if largest else 0
-    if exponent < _SMALLEST:
-        raise PlanError(f"values of at most {largest:g} are too small to compute with", "Use smaller units.")
-    return exponent, finest
-
-
-def _columns(steps: Sequence[Step], i: int) -> list[str]:
-    wanted, found = {i}, []
-    for j in range(i, -1, -1):
-        if j in wanted:
-            wanted.update(steps[j].inputs)
-            params = steps[j].params
-            if steps[j].op == "column":
-                found.append(
-                    f"{params['party']}.{params['table']}.{params['column']} [{params['low']}, {params['high']}]"
-                )
-    return sorted(found)[:6]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mpc.errors import ScriptError
 from mpc.filters import FilteredColumn
@@ -71,8 +71,11 @@ def check_rows(rows: int, least: int, what: str) -> None:
         raise ScriptError(f"{what} needs at least {least} rows, here are {rows}", "Check that the tables have rows.")
 
 
-def normalised(*values: Value) -> Columns:
-    """The columns of some matrices, and columns, side by side."""
+def normalised(*values: Value, least: ArrayLike = 0.0, about_middle: bool = True) -> Columns:
+    """The columns of some matrices, and columns, side by side.
+
+    `least`: of the units, a number for all columns or one each. Without `about_middle`, x_k = unit_k z_k.
+    """
     columns = [column for value in values for column in _columns(value)]
     lengths = {len(column) for column in columns}
     if len(lengths) > 1:
@@ -80,29 +83,38 @@ def normalised(*values: Value) -> Columns:
             f"columns of different lengths: {sorted(lengths)[:4]}",
             "Columns of different parties are aligned by row position: their tables must have equally many rows.",
         )
-    made = [_normalised(column) for column in columns]
+    leasts = np.broadcast_to(np.asarray(least, np.float64), len(columns))
+    made = [_normalised(column, at_least, about_middle) for column, at_least in zip(columns, leasts, strict=True)]
     z = stack([column for column, _, _ in made], axis=1)
     return Columns(z, np.array([middle for _, middle, _ in made]), np.array([unit for _, _, unit in made]))
 
 
-def _normalised(x: Value) -> tuple[Value, float, float]:
+def _normalised(x: Value, least: float, about_middle: bool) -> tuple[Value, float, float]:
     """The column less the middle of its range, in units that bring it to [-1, 1]."""
     low, high = (Fraction(end, x.type.domain.denominator) for end in (x.type.low, x.type.high))
     if low == high:
-        return x - x, float(low), 0.0
-    half = (high - low) / 2
-    exponent = half.numerator.bit_length() - half.denominator.bit_length()
-    unit = Fraction(2) ** (exponent + (half > Fraction(2) ** exponent))
-    # of few digits, and whole where all numbers are: so that nothing is rounded
-    grain = max(unit / 16, Fraction(1)) if x.type.domain.kind != "real" else unit / 16
-    middle = round((low + high) / 2 / grain) * grain
-    if max(high - middle, middle - low) > unit:
-        unit *= 2
-    if middle:
-        x = x - (int(middle) if middle.denominator == 1 and x.type.domain.kind != "real" else float(middle))
+        return x, 0.0, 0.0
+    half = (high - low) / 2 if about_middle else max(abs(low), abs(high))
+    unit = Fraction(2) ** _exponent(max(half, Fraction(least)))
+    middle = Fraction(0)
+    if about_middle:
+        # of few digits, and whole where all numbers are: so that nothing is rounded
+        real = x.type.domain.kind == "real"
+        grain = unit / 16 if real else max(unit / 16, Fraction(1))
+        middle = round((low + high) / 2 / grain) * grain
+        if max(high - middle, middle - low) > unit:
+            unit *= 2
+        if middle:
+            x = x - (float(middle) if real else int(middle))
     if unit != 1:
         x = x * (int(1 / unit) if unit < 1 else float(1 / unit))
     return x, float(middle), float(unit)
+
+
+def _exponent(number: Fraction) -> int:
+    """Of the smallest power of two that is not less."""
+    exponent = number.numerator.bit_length() - number.denominator.bit_length()
+    return exponent + (number > Fraction(2) ** exponent)
 
 
 def _columns(x: Value) -> list[Value]:

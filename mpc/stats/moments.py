@@ -12,12 +12,12 @@ from mpc.functions import maximum
 from mpc.stats.columns import Columns, check_rows, normalised, secret
 from mpc.values import Value, check_axis, record
 
-__all__ = ["Description", "corr", "cov", "describe", "std", "var"]
+__all__ = ["LEAST_VARIANCE", "Description", "corr", "cov", "describe", "flagged", "spread", "std", "var"]
 
 _FUNCTION = {"scale": 104, "precision": 32}
 """Functions here are right to nine digits at least."""
 
-_LEAST = 2.0**-30
+LEAST_VARIANCE = 2.0**-30
 """Of the largest variance that a declared range allows: what is below counts as all equal."""
 
 
@@ -96,13 +96,13 @@ def describe(x: Value, ddof: int = 1) -> Description:
     square = z * z
     # moments about the middle of the range, then about the mean
     m, second, third, fourth = (value.mean() for value in (z, square, square * z, square * square))
-    central = maximum(second - m * m, _LEAST)
+    central = maximum(second - m * m, LEAST_VARIANCE)
     scale = record("rsqrt", central, **_FUNCTION)
     about_mean = third - m * (3 * second - 2 * (m * m))
     skewness = about_mean * scale * (scale * scale)
     inverse = scale * scale
     kurtosis = (fourth - m * (4 * third - m * (6 * second - 3 * (m * m)))) * inverse * inverse - 3
-    varies = second - m * m >= _LEAST
+    varies = second - m * m >= LEAST_VARIANCE
     return Description(
         len(x), (x.min(), x.max()), x.mean(), var(x, ddof=ddof), flagged(skewness, varies), flagged(kurtosis, varies)
     )
@@ -111,7 +111,7 @@ def describe(x: Value, ddof: int = 1) -> Description:
 def spread(products: Value, rows: int) -> tuple[Value, Value]:
     """The diagonal of comoments of columns within [-1, 1], raised to the least that counts; where it reached that."""
     squares = products.reshape(-1)[:: products.shape[0] + 1]
-    least = _LEAST * rows
+    least = LEAST_VARIANCE * rows
     return maximum(squares, least), squares >= least
 
 

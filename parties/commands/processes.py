@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -29,12 +29,17 @@ def init(
     name: Annotated[str, typer.Option(help="The consortium's name.")] = "consortium",
     port: Annotated[int, typer.Option(help="The first port; every party takes two.")] = 7700,
     host: Annotated[str, typer.Option(help="The host at which the parties are reached.")] = "127.0.0.1",
+    source: Annotated[
+        Literal["dealer", "pairwise"],
+        typer.Option(help="Who makes random material: a dealer, or all parties."),
+    ] = "dealer",
 ) -> None:
     """Make a consortium: consortium.toml, agreement.toml, keys and a folder for every party, docker-compose.yml."""
     from parties.setup import create_consortium
 
     with telling():
-        for path in create_consortium(directory, parties.split(","), name=name, base_port=port, host=host):
+        names = parties.split(",")
+        for path in create_consortium(directory, names, name=name, base_port=port, host=host, source=source):
             print(path)
         print("\nPut <table>.csv or <table>.parquet into each party's data folder, then:")
         print(f"  beaver agreement draft -C {directory}")
@@ -42,7 +47,7 @@ def init(
 
 @app.command()
 def up(directory: Directory = Path()) -> None:
-    """Run the dealer and all nodes here until Ctrl-C: one line each, ready or why not."""
+    """Run all nodes here, and the dealer if there is one, until Ctrl-C: one line each, ready or why not."""
     from parties.launch import up as run_up
 
     with telling():

@@ -81,14 +81,28 @@ def run(script: Script, directory: Directory = Path(), analyst: AsAnalyst = "ana
 @app.command()
 def simulate(
     script: Script,
-    data: Annotated[Path, typer.Option(help="A folder with <party>/<table>.csv or .parquet, or a consortium's.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A folder with <party>/<table>.csv or .parquet, or a consortium's.")
+    ] = None,
+    mock: Annotated[bool, typer.Option("--mock", help="On made-up data within the ranges of agreement.toml.")] = False,
+    directory: Directory = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Run a script with all parties inside this process. Protects nobody; for developing scripts."""
+    """Run a script with all parties inside this process, on real data or made-up. Protects nobody."""
     from mpc.simulate import simulate as simulated
 
     with telling():
-        _show(simulated(load_script(script), _tables(data)), as_json)
+        if mock is (data is not None):
+            raise BeaverError("say on which data to run", "Give either --data FOLDER or --mock.")
+        if data is not None:
+            _show(simulated(load_script(script), _tables(data)), as_json)
+        else:
+            from parties import catalog
+            from parties.agreement import Agreement
+
+            agreement = Agreement.load(directory / "agreement.toml")
+            tables = catalog.mock(agreement)
+            _show(simulated(load_script(script), tables, catalog.ranges(agreement)), as_json)
 
 
 def _judged(person: Analyst, plan: Plan, *, up: bool) -> dict[str, tuple[list[str], bool]]:

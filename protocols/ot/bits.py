@@ -1,9 +1,8 @@
 """Products of bits from oblivious transfer: with bits, shared by XOR; and with words, shared additively.
 
-M. Asharov, Y. Lindell, T. Schneider, M. Zohner, "More Efficient Oblivious Transfer", CCS 2013, for the
-correlated OTs. Adversary: semi-honest, up to all parties but one. One OT a product, with a payload of one bit or of one
-word. Bits stand 64 to a word: bit i is bit i % 64 of word i // 64; those beyond the count
-mean nothing.
+M. Asharov, Y. Lindell, T. Schneider, M. Zohner, "More Efficient Oblivious Transfer", CCS 2013, for the correlated OTs.
+Adversary: semi-honest, up to all parties but one. One OT a product, with a payload of one bit or of one word. Bits
+stand 64 to a word: bit i is bit i % 64 of word i // 64; those beyond the count mean nothing.
 """
 
 from __future__ import annotations
@@ -47,8 +46,9 @@ async def and_bits(
 ) -> Array:
     """This party's share by XOR of x & y, for `count` bits; x is shared among some parties, y among some.
 
-    All parties of the mesh take part; one that holds neither (None) has zeros. As many rounds as pieces, and one more.
+    All parties of the mesh take part; one that holds neither (None) has zeros. At most one round more than pieces.
     """
+    own_x, own_y = mesh.held(x, x_holders), mesh.held(y, y_holders)
     share = np.zeros(packed_words(count), np.uint64) if x is None or y is None else x & y
 
     async def cross(start: int, stop: int) -> None:
@@ -56,8 +56,8 @@ async def and_bits(
         for part in await mesh.cross(
             y_holders,
             x_holders,
-            lambda ot: _and_sent(ot, _held(y)[place], bits),
-            lambda ot: _and_received(ot, _held(x)[place], bits),
+            lambda ot: _and_sent(ot, own_y[place], bits),
+            lambda ot: _and_received(ot, own_x[place], bits),
         ):
             share[place] ^= part
 
@@ -70,8 +70,9 @@ async def scale_words(
 ) -> Array:
     """This party's additive share of b w, for `count` bits b of one party and as many words w shared among some.
 
-    All parties of the mesh take part; one that holds neither (None) has zeros. As many rounds as pieces, and one more.
+    All parties of the mesh take part; one that holds neither (None) has zeros. At most one round more than pieces.
     """
+    own_bits, own_words = mesh.held(bits, (owner,)), mesh.held(words, holders)
     share = np.zeros(count, np.uint64)
     if bits is not None and words is not None:
         ring.multiply(unpack(bits, count), words, out=share)
@@ -80,8 +81,8 @@ async def scale_words(
         for part in await mesh.cross(
             holders,
             (owner,),
-            lambda ot: _scale_sent(ot, _held(words)[start:stop]),
-            lambda ot: _scale_received(ot, _held(bits)[start // 64 : packed_words(stop)], stop - start),
+            lambda ot: _scale_sent(ot, own_words[start:stop]),
+            lambda ot: _scale_received(ot, own_bits[start // 64 : packed_words(stop)], stop - start),
         ):
             ring.add(share[start:stop], part, out=share[start:stop])
 
@@ -125,9 +126,3 @@ def _lowest_bits(pads: Array) -> Array:
     bits = np.empty(packed_words(len(pads)), np.uint64)
     kernels.pack(pads.reshape(-1), bits)
     return bits
-
-
-def _held(operand: Array | None) -> Array:
-    if operand is None:
-        raise ValueError("a holder of an operand must have its share")
-    return operand

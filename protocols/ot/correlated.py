@@ -20,6 +20,8 @@ from protocols.rounds import gather
 
 __all__ = ["Mesh", "Pair", "Received", "Receiver", "Reused", "Sender", "Sent"]
 
+_NOTHING = np.empty(0, np.uint64)
+
 
 class Reused(ValueError):  # noqa: N818 - it is the pads that are reused
     """Pads were taken a second time."""
@@ -105,6 +107,12 @@ class Mesh:
     def parties(self) -> tuple[int, ...]:
         """The indices of all parties, in order."""
         return tuple(sorted({self.me, *self.pairs}))
+
+    def held(self, operand: Array | None, holders: Sequence[int]) -> Array:
+        """This party's share of an operand, nothing if it is no holder. Raises ValueError for anything else."""
+        if (operand is None) == (self.me in holders):
+            raise ValueError("each holder of an operand has its share of it, and nobody else has one")
+        return _NOTHING if operand is None else operand
 
     async def cross(
         self,

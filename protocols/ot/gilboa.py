@@ -68,17 +68,13 @@ async def multiply(
 ) -> Array:
     """This party's share of x times y, x shared among some parties and y among some; a holder alone has the value.
 
-    All parties of the mesh take part; one that holds neither (None) has zeros. As many rounds as pieces, and one more.
+    All parties of the mesh take part; one that holds neither (None) has zeros. At most one round more than pieces.
     """
-    if (x is None) == (mesh.me in x_holders) or (y is None) == (mesh.me in y_holders):
-        raise ValueError("each holder of an operand has its share of it, and nobody else has one")
     layout = Layout(product)
+    operands = (mesh.held(x, x_holders), x_holders), (mesh.held(y, y_holders), y_holders)
+    bits, words = operands if layout.bits_of_x else reversed(operands)
     collected = layout.empty()
-    if layout.bits_of_x:
-        pieces = _pieces(mesh, layout, x, y, x_holders, y_holders, collected)
-    else:
-        pieces = _pieces(mesh, layout, y, x, y_holders, x_holders, collected)
-    await pipelined(pieces)
+    await pipelined(_pieces(mesh, layout, *bits, *words, collected))
     share = layout.result(collected)
     return share if x is None or y is None else ring.add(share, product(x, y))
 
@@ -86,15 +82,15 @@ async def multiply(
 def _pieces(
     mesh: Mesh,
     layout: Layout,
-    bits: Array | None,
-    words: Array | None,
+    bits: Array,
     receivers: Sequence[int],
+    words: Array,
     senders: Sequence[int],
     collected: Array,
 ) -> Iterator[Task[None]]:
     """The products of one party's entries with another one's rows, in pieces."""
-    entries = np.empty(0, np.uint64) if bits is None else layout.entries_of(bits)
-    rows = np.empty((0, 0), np.uint64) if words is None else layout.rows_of(words)
+    entries = layout.entries_of(bits) if mesh.me in receivers else bits
+    rows = layout.rows_of(words) if mesh.me in senders else words
 
     async def cross(piece: Piece) -> None:
         shares = await mesh.cross(

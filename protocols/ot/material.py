@@ -67,7 +67,7 @@ async def and_triples(
 
 
 async def random_bits(mesh: Mesh, count: int, draw: Stream) -> RandomBits:
-    """Bits that no party knows. For n parties n - 1 times as many rounds as pieces, and as many more."""
+    """Bits that no party knows, in n - 1 products one after another among n parties."""
     packed = draw.words(bits.packed_words(count))
     own = bits.unpack(packed, count)
     words = own if mesh.me == mesh.parties[0] else np.zeros(count, np.uint64)

@@ -80,10 +80,8 @@ def test_of_several_parties_in_proportion() -> None:
         "north": 12, "south": 6, "west": 2,
     }  # fmt: skip
     for size in (3, 4, 7, 31, 99, 100):
-        sizes = [
-            step.params["size"]
-            for _, step in plan_of(lambda data: data.table("t").sample(size)["a"].sum()).of("sample")
-        ]
+        plan = plan_of(lambda data, size=size: data.table("t").sample(size)["a"].sum())
+        sizes = [step.params["size"] for _, step in plan.of("sample")]
         assert sum(sizes) == size
         assert min(sizes) >= 1
     assert run(lambda data: data.table("t").sample(100)["a"].sum())["result"] == 1770 + 435 + 45

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -110,12 +110,16 @@ class Running:
     """A consortium in `folder`; its processes end with it, whatever happens."""
 
     def __init__(
-        self, folder: Path, tables: Mapping[str, Mapping[str, Table]] = TABLES, analysts: Iterable[str] = ()
+        self,
+        folder: Path,
+        tables: Mapping[str, Mapping[str, Table]] = TABLES,
+        analysts: Iterable[str] = (),
+        source: Literal["dealer", "pairwise"] = "dealer",
     ) -> None:
         self.folder = folder
         self.parties = tuple(tables)
-        self.members = ("dealer", *self.parties)
-        create_consortium(folder, self.parties, base_port=free_ports(2 * len(self.members)))
+        self.members = ("dealer", *self.parties) if source == "dealer" else self.parties
+        create_consortium(folder, self.parties, base_port=free_ports(2 * len(self.members)), source=source)
         for analyst in analysts:
             self._add_analyst(analyst)
         for party, held in tables.items():
@@ -191,7 +195,7 @@ class Running:
         return self.folder / member / file
 
     def start(self, *members: str, **options: Any) -> Running:
-        """Start dealer and nodes (all, unless some are named) and wait until they are ready."""
+        """Start dealer, if there is one, and nodes (all, unless some are named) and wait until they are ready."""
         for member in members or self.members:
             self.launch(member, **options)
         for member in members or self.members:

@@ -222,6 +222,8 @@ CHANGES = [
     ("one row a visit", "", "south", "visits: about", "other"),
     ("exact_results = 5", "exact_results = 0", "south", "visits: exact results", "less"),
     ("exact_results = 5", "", "south", "visits: exact results", "more"),
+    ("rows = 6800", 'rows = 6800\ncounts = "rounded"', "south", "visits: number of rows told", "less"),
+    ("rows = 6800", 'rows = 6800\nunit = "person"', "south", "visits: whose a row is", "other"),
     ("epsilon = 2", "epsilon = 1.5", "south", "visits: privacy budget, epsilon", "less"),
     ("delta = 1e-6", "delta = 1e-5", "south", "visits: privacy budget, delta", "more"),
     ("days = 365", "days = 30", "south", "visits: privacy budget, renewed", "more"),
@@ -246,6 +248,14 @@ def test_every_change_changes_the_digest_and_is_told(
     assert changes(before, before) == []
 
 
+def test_without_a_budget_there_is_no_noise_to_allow(tmp_path: Path) -> None:
+    before = load(tmp_path, FULL.replace("budget = { epsilon = 2, delta = 1e-6, days = 365 }", ""))
+    after = load(tmp_path, FULL)
+    assert {change.effect for change in changes(before, after)} == {"more"}
+    assert {change.effect for change in changes(after, before)} == {"less"}
+    assert "no result with noise may rest on it" in table_sentence(before.data["south"]["visits"]).lower()
+
+
 def test_more_or_less_data_is_told(tmp_path: Path) -> None:
     before = load(tmp_path, FULL)
     after = load(tmp_path, FULL + 'sick = { type = "integer", range = [0, 1] }\n[data.west.w]\nrows=3\ncolumns={}\n')
@@ -266,7 +276,7 @@ def test_it_is_told_in_sentences(tmp_path: Path, consortium: Consortium) -> None
     assert "at least 20 of its rows" in said["smallest group"]
     assert "at most 400 days" in said["kept"]
     table = table_sentence(agreement.data["south"]["visits"])
-    assert table.startswith("one row a visit. At most 6,800 rows. 5 exact results, without noise, may rest on it.")
+    assert table.startswith("one row a visit. At most 6,800 rows; their number is told exactly. 5 exact results, ")
     assert "epsilon 2, delta 1e-06, in any 365 days" in table
     least = dict(sentences(load(tmp_path, TEXT, consortium), consortium))
     assert least["term"] == "From when every party has signed with no end; any number of computations."

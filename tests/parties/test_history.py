@@ -60,6 +60,13 @@ def test_sets_that_differ_by_many_rows_are_told_apart() -> None:
         assert differing_cells(sketched(values), sketched(values[20:])) >= LEAST
 
 
+def test_rows_that_are_alike_count_one_by_one() -> None:
+    yes_or_no = [0, 1] * 50
+    assert differing_cells(sketched(yes_or_no), sketched(yes_or_no[:60])) >= LEAST
+    assert differing_cells(sketched(yes_or_no), sketched(yes_or_no[:98])) == 2
+    assert differing_cells(sketched(yes_or_no), sketched(yes_or_no[::-1])) == 0
+
+
 def test_hashes_are_of_values_and_columns_not_of_order() -> None:
     ints, reals = np.array([1, 2, 1, -1]), np.array([0.5, -0.0, 0.5, 1.0])
     hashes = row_hashes({"x": ints, "y": reals})

@@ -47,7 +47,7 @@ def noisy(epsilon: float, delta: float = 0.0, times: int = 1) -> Callable[[Any],
 
 def debits(running: Running, party: str) -> list[tuple[str, float, float]]:
     """What the party's ledger has on the disk."""
-    with sqlite3.connect(f"file:{running.folder / party / 'state' / 'privacy.sqlite'}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"file:{running.folder / party / 'state' / 'privacy.sqlite'}?mode=rw", uri=True) as connection:
         return connection.execute("select name, epsilon, delta from debit order by number").fetchall()
 
 

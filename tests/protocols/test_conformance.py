@@ -4,15 +4,25 @@ The expected value is numpy's on the pooled data, in exact integers or with a st
 of the cost formulas, to the byte.
 """
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 import mpc
 from mpc.cost import estimate
+from mpc.schedule import Schedule
 from mpc.simulate import schema_of
+from mpc.sources import protocol_for
 from protocols import additive, plain
+from protocols.boolean import Monomials
+from protocols.conversion import DaBits
+from protocols.correlations import Triple
 from protocols.interface import Cost
+from protocols.masking import Mask
 from protocols.rounds import Exchange
+from protocols.selection import BitProduct
+from protocols.truncation import OwnBits, TruncationPair
 
 PARTIES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gil"]
 ROWS = 12
@@ -163,6 +173,44 @@ def test_value_rounds_and_bytes(case: str, parties: int, protocol: object) -> No
     cost = estimate(computation.plan(schema_of(raw, {})), protocol)
     assert result.traffic.rounds == cost.rounds
     assert dict(result.traffic.bytes_sent) == dict(cost.bytes_sent)
+    assert dict(result.traffic.offline_bytes) == dict(cost.offline_bytes)
+
+
+PAIRWISE = [
+    "multiply owned", "multiply shared", "multiply owned by shared", "multiply broadcast", "square", "three factors",
+    "dot reals", "matmul owned", "matmul shared", "matmul owned by shared", "vertical X'y", "less",
+    "less or equal, public", "equal", "truth values", "count", "all and any", "where", "selected", "absolute", "clip",
+    "max axis", "argmin", "cumsum", "powers", "wide dot", "means of products", "elementwise on joint",
+]  # fmt: skip
+"""Cases that need every correlation that there is."""
+FEW = ["multiply shared", "matmul shared", "less", "powers", "selected"]
+
+
+@pytest.mark.parametrize(
+    ("case", "parties"), [(case, n) for n in (2, 3) for case in PAIRWISE] + [(case, n) for n in (4, 5) for case in FEW]
+)
+def test_the_same_with_material_that_the_parties_make(case: str, parties: int) -> None:
+    raw = tables(parties)
+    computation = mpc.computation(lambda data: CASES[case](Both(data)))
+    expected = np.asarray(CASES[case](Both(raw=raw)))
+    result = mpc.simulate(computation, raw, source="pairwise")
+    got = np.asarray(result["result"])
+    if np.issubdtype(expected.dtype, np.integer):
+        assert np.array_equal(got, expected)
+    else:
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    cost = estimate(computation.plan(schema_of(raw, {})), protocol_for("pairwise"), "pairwise")
+    assert result.traffic.rounds == cost.rounds
+    assert dict(result.traffic.bytes_sent) == dict(cost.bytes_sent)
+    assert dict(result.traffic.offline_bytes) == dict(cost.offline_bytes)
+
+
+def test_these_cases_need_every_correlation_that_parties_can_make() -> None:
+    wanted = set()
+    for case, parties in product(PAIRWISE, (2, 3)):
+        plan = mpc.computation(lambda data, case=case: CASES[case](Both(data))).plan(schema_of(tables(parties), {}))
+        wanted |= {type(demand) for _, demand in Schedule(plan, protocol_for("pairwise")).demands()}
+    assert wanted == {Triple, OwnBits, TruncationPair, DaBits, BitProduct, Mask, Monomials}
 
 
 def sent(computation: object, raw: dict) -> dict[str, int]:
