@@ -1,7 +1,7 @@
 """What `make demo` runs: each example as a consortium of real processes, its joint results beside the pooled plaintext.
 
 For each example a fresh consortium under `.demo/<example>`: keys and folders by `beaver init`, the example's data and
-agreement, which every party signs, `beaver up` for dealer and nodes, `beaver explain`, `beaver run`. The nodes are
+agreement, which every party signs, `beaver up` for nodes and dealer (none where the agreement says so: `source`), `beaver explain`, `beaver run`. The nodes are
 stopped whatever happens.
 """
 
@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -104,10 +105,12 @@ def _stop(up: subprocess.Popen[bytes]) -> None:
 def demonstrate(console: Console, example: str, folder: Path) -> bool:
     """Runs one example in `folder`; True if every joint result agrees with the pooled plaintext."""
     parties, script = EXAMPLES[example], HERE / example / f"{example}.py"
-    console.rule(f"[bold]{example}[/]: {', '.join(parties)} and a dealer")
     prepare(example, folder)
-    with nodes(folder, len(parties) + 1):
-        console.print(f"{len(parties)} nodes and the dealer are ready, each a process with its own folder in {folder}")
+    dealer = tomllib.loads((folder / "agreement.toml").read_text())["source"] == "dealer"
+    console.rule(f"[bold]{example}[/]: {', '.join(parties)} and {'a' if dealer else 'no'} dealer")
+    with nodes(folder, len(parties) + dealer):
+        ready = f"{len(parties)} nodes{' and the dealer' * dealer}"
+        console.print(f"{ready} are ready, each a process with its own folder in {folder}")
         console.print(f"\n[bold]beaver explain {os.path.relpath(script)}[/]")
         console.out(beaver("explain", str(script), "-C", str(folder)))
         console.print(f"[bold]beaver run {os.path.relpath(script)}[/]")

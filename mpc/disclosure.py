@@ -159,6 +159,19 @@ class _Judge:
                 return self.matmul([turned, inputs[1]], [shapes[0][::-1], shapes[1]])
             case "sum":
                 return self.summed(inputs[0], params["axes"])
+            case "min" | "max":
+                return self.summed(inputs[0], [params["axis"]])
+            case "argmin" | "argmax":
+                return self.summed(self.numbered(inputs[0], params["axis"], shapes[0]), [params["axis"]])
+            case "sort":  # whatever order the rows come in
+                return self.numbered(self.summed(inputs[0], [params["axis"]], keep=True), params["axis"], shapes[0])
+            case "argsort" | "cumsum":
+                numbered = self.numbered(inputs[0], params["axis"], shapes[0])
+                return self.numbered(self.summed(numbered, [params["axis"]], keep=True), params["axis"], shapes[0])
+            case "quantile":
+                axis = len(shapes[1])
+                of_sorted = self.summed(self.numbered(inputs[0], axis, shapes[0]), [axis])
+                return self.together([of_sorted, inputs[1]], [shapes[1]] * 2, shapes[1])
             case "transpose":
                 return _Known(tuple(inputs[0].axes[axis] for axis in params["axes"]), inputs[0].summed)
             case "index":
@@ -217,6 +230,12 @@ class _Judge:
                 self.pool(sums, {table: self.inherited(known, known.axes[axis], table, here)})
         kept = (_Axis() if a in axes else axis for a, axis in enumerate(known.axes) if keep or a not in axes)
         return _Known(tuple(kept), sums)
+
+    def numbered(self, known: _Known, axis: int, shape: Shape) -> _Known:
+        """The value, no two positions along an axis alike."""
+        axes = list(known.axes)
+        axes[axis] = _Axis(axes[axis].rows, self.apart(shape[axis]))
+        return _Known(tuple(axes), known.summed)
 
     def inherited(self, known: _Known, axis: _Axis, table: _Table, here: _Rows) -> _Classes:
         """The classes of a table's rows when their axis is summed: from their positions, and the rows beside them."""

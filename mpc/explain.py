@@ -65,7 +65,20 @@ def _results(plan: Plan) -> Iterator[str]:
         behind = ", ".join(f"{rows[party][name]:,} rows of {party}" for party in plan.parties if name in rows[party])
         shape = _shape(plan.types[i])
         yield f"  {name} ({shape}) to {', '.join(step.params['to'])} and nobody else"
-        yield f"    from at least {behind}" if behind else "    from no party's data"
+        yield f"    from at least {behind}" if behind else f"    from {_otherwise(plan, i)}"
+
+
+def _otherwise(plan: Plan, result: int) -> str:
+    """What a result comes from that depends on nobody's rows: nothing, or values with noise."""
+    needed = {result}
+    for i in range(result, -1, -1):
+        if i in needed:
+            needed.update(plan.steps[i].inputs)
+    noisy = [plan.steps[i].params for i in sorted(needed) if plan.steps[i].op == "noisy"]
+    told = {
+        f"epsilon {params['epsilon']:g}" + f", delta {params['delta']:g}" * bool(params["delta"]) for params in noisy
+    }
+    return f"data under noise: {' and '.join(sorted(told))}" if told else "no party's data"
 
 
 def _steps(plan: Plan) -> Iterator[str]:
@@ -90,27 +103,27 @@ def _cost(plan: Plan, source: SourceName) -> Iterator[str]:
     yield f"  time, LAN         about {_seconds(cost.seconds(*LAN))} (0.5 ms round trip, 1 Gbit/s)"
     yield f"  time, WAN         about {_seconds(cost.seconds(*WAN))} (40 ms round trip, 100 Mbit/s)"
     material = f"{cost.pieces:,} correlations of {cost.material_words:,} words"
-    yield f"  offline           {material}, {_offline(schedule, source)}"
+    yield f"  offline           {material}, {source}: {_offline(schedule, source)}"
     other: SourceName = "dealer" if source == "pairwise" else "pairwise"
-    yield f"  or {other:<15}{_instead(plan, other)}"
+    yield f"  {'by ' + other:<18}{_instead(plan, other)}"
 
 
 def _offline(schedule: Schedule, source: SourceName) -> str:
     """What it takes to have the random material."""
     if where := missing(schedule, source):
-        return f"{source}: not possible, {where} needs what only a dealer supplies"
+        return f"not possible, {where} needs what only a dealer supplies"
     sent = offline_bytes(schedule, source)
     whose = "from" if source == "pairwise" else "to"
     told = ", ".join(f"{size:,} bytes {whose} {party}" for party, size in sent.items() if size)
     lan, wan = (_seconds(offline_seconds(schedule, source, *network)) for network in (LAN, WAN))
-    return f"{source}: {told}; about {lan}, WAN {wan}" if told else f"{source}: nothing to send"
+    return f"{told}; about {lan}, WAN {wan}" if told else "nothing to send"
 
 
 def _instead(plan: Plan, source: SourceName) -> str:
     """What all would cost with material from the other source."""
     schedule = Schedule(plan, protocol_for(source))
     cost = estimate(plan, schedule.protocol)
-    return f"{_offline(schedule, source)}; then {cost.rounds} rounds, {sum(cost.bytes_sent.values()):,} bytes in all"
+    return f"{_offline(schedule, source)}; online {sum(cost.bytes_sent.values()):,} bytes in {cost.rounds} rounds"
 
 
 def _shape(type_: Type) -> str:

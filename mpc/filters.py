@@ -6,7 +6,6 @@ The unselected rows stay and count as nothing: every cost is that of the whole t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,24 +94,21 @@ class FilteredColumn:
         return self._total(self.values)
 
     def mean(self) -> Value:
-        """Their mean. Off by at most 2^-p of the declared range's width, where p is 33 for 10^5 rows in all, a bit less
-        for every doubling and more for every halving, up to 40.
+        """Their mean. Off by at most 2^-p of the declared range's width, where p is 33 for 10^5 rows in all, one less
+        for every doubling and one more for every halving, up to 40.
         """
-        middle = _middle(self.values.type)
-        return self._defined(self._mean(self.values - middle) + middle)
+        z, middle, unit = self._normalised()
+        return self._defined(self._mean(z) + middle / unit, 1, unit)
 
     def var(self, ddof: int = 0) -> Value:
         """Their variance, divided by the count less `ddof`. Off by some 2^-p of the square of the range's width."""
-        x = self.values - _middle(self.values.type)
-        reach = max(_ends(x.type), key=abs)
-        mean = self._mean(x).clip(-abs(reach), abs(reach))
-        squares = self._total(x * x) - self._total(x) * mean
-        variance = (squares * self._per_row(ddof)).clip(0, (ddof + 1) * reach * reach)
-        return self._defined(variance, ddof + 1)
+        variance, unit = self._variance(ddof)
+        return self._defined(variance, ddof + 1, unit * unit)
 
     def std(self, ddof: int = 0) -> Value:
         """Their standard deviation: the root of `var`."""
-        return record("sqrt", self.var(ddof), **{**RECORDED, "precision": 30})
+        variance, unit = self._variance(ddof)
+        return self._defined(record("sqrt", variance, **{**RECORDED, "precision": 30}), ddof + 1, unit)
 
     def min(self) -> Value:
         """The smallest of them."""
@@ -128,7 +124,7 @@ class FilteredColumn:
 
     def quantile(self, q: float | Sequence[float]) -> Value:
         """Quantiles of them, as `mpc.quantile`: a sort of the whole column, and two comparisons a row."""
-        if np.ndim(q):
+        if isinstance(q, Sequence | np.ndarray) and np.ndim(q):
             return stack([self.quantile(one) for one in np.asarray(q).tolist()])
         fraction = as_fraction(q)
         in_order = self._or_else(1).sort()
@@ -143,11 +139,26 @@ class FilteredColumn:
                 "columns of two different filters are combined", "Filter by both conditions first: t[a & b]."
             )
 
+    def _normalised(self) -> tuple[Value, float, float]:
+        """z within [-1, 1], middle and unit, so that the values are middle + unit z."""
+        from mpc.stats.columns import normalised
+
+        columns = normalised(self.values)
+        if not columns.units[0]:  # all are equal by their range
+            return self.values - self.values, float(_ends(self.values.type)[0]), 1.0
+        return columns.z[:, 0], float(columns.middles[0]), float(columns.units[0])
+
     def _total(self, x: Value) -> Value:
         return self.condition @ x
 
     def _mean(self, x: Value) -> Value:
-        return self._total(x) * self._per_row()
+        return _product(self._total(x), self._per_row())
+
+    def _variance(self, ddof: int) -> tuple[Value, float]:
+        """And the unit that its root counts in."""
+        z, _, unit = self._normalised()
+        squares = self._total(z * z) - _product(self._total(z), self._mean(z).clip(-1, 1))
+        return _product(squares, self._per_row(ddof)).clip(0, ddof + 1), unit
 
     def _per_row(self, less: int = 0) -> Value:
         """1 / (count - less), as exact as there is room for; 1 where there are no more rows than that."""
@@ -159,9 +170,10 @@ class FilteredColumn:
         """The selected values, and for the others an end of the range."""
         return where(self.condition, self.values, _ends(self.values.type)[end])
 
-    def _defined(self, value: Value, rows: int = 1) -> Value:
+    def _defined(self, value: Value, rows: int = 1, unit: float | None = None) -> Value:
         flag = self.count() >= rows
-        return Value(value._trace, value.step, flag if value.defined is None else flag & value.defined, value.unit)
+        units = None if unit in (None, 1.0) else np.asarray(unit)
+        return Value(value._trace, value.step, flag if value.defined is None else flag & value.defined, units)
 
     __add__, __radd__ = _each("__add__"), _each("__radd__")
     __sub__, __rsub__ = _each("__sub__"), _each("__rsub__")
@@ -195,18 +207,13 @@ def histogram(values: Value | FilteredColumn, bins: Sequence[float]) -> Value:
     return stack(below[1:]) - stack(below[:-1])
 
 
+def _product(x: Value, y: Value) -> Value:
+    """x * y, rounded to as many digits as there is room for."""
+    return record("multiply_rounded", x, y, scale=0)
+
+
 def _ends(type_: Type) -> tuple[int | float, int | float]:
     """The ends of a range in units: integers where all numbers are."""
     if type_.domain.denominator == 1:
         return type_.low, type_.high
     return type_.low / type_.domain.denominator, type_.high / type_.domain.denominator
-
-
-def _middle(type_: Type) -> int | float:
-    """The middle of a range or near it, a number of few digits: what is counted from it loses nothing to an offset."""
-    low, high = (Fraction(end, type_.domain.denominator) for end in (type_.low, type_.high))
-    if type_.domain.kind != "real":
-        return int((low + high) / 2)
-    half = (high - low) / 2 or Fraction(1)
-    grain = Fraction(2) ** (half.numerator.bit_length() - half.denominator.bit_length() - 3)
-    return float(round((low + high) / 2 / grain) * grain)

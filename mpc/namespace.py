@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from mpc import elementwise, functions
+from mpc import elementwise, filters, functions, order
 from mpc.errors import ScriptError
 from mpc.values import Value
 
@@ -68,17 +68,23 @@ def _permute_dims(x: Value, axes: Sequence[int] | None = None) -> Value:
     return x.transpose(*(axes or ()))
 
 
+def _histogram(x: Value, bins: Sequence[float]) -> tuple[Value, Sequence[float]]:
+    return filters.histogram(x, bins), bins
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         **_OPERATORS,
         **{name: getattr(Value, name) for name in _METHODS if hasattr(Value, name)},
         **{name: getattr(functions, name) for name in functions.__all__ if name[0].islower() and name != "reveal"},
         **{name: getattr(elementwise, name) for name in elementwise.__all__},
+        **{name: getattr(order, name) for name in ("argsort", "median", "quantile", "sort")},
         "abs": functions.absolute,
         "amax": Value.max,
         "amin": Value.min,
         "concatenate": functions.concat,
         "cumulative_sum": Value.cumsum,
+        "histogram": _histogram,
         "permute_dims": _permute_dims,
         "square": _square,
         "transpose": _permute_dims,

@@ -51,7 +51,7 @@ def quantile(x: Value, q: float | Sequence[float], axis: int | None = None) -> V
     `q`: public, from 0 to 1, one or a list of them, whose axis then comes first. Counted as the nearest fraction with
     a denominator up to 10^6.
     """
-    if np.ndim(q):
+    if isinstance(q, Sequence | np.ndarray) and np.ndim(q):
         return stack([quantile(x, one, axis) for one in np.asarray(q).tolist()])
     fraction = as_fraction(q)
     axis = check_axis(0 if axis is None else axis, x.ndim) if axis is not None and x.ndim else None

@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 
 from mpc.types import Shape, Type
 
-__all__ = ["Reach", "both", "broadcast", "cumulated", "digest", "extreme", "joined", "rounded", "summed"]
-
-_ROUNDING = 4
-"""Units of the last bit that a rounded value is off by at most."""
+__all__ = ["Reach", "both", "broadcast", "cumulated", "digest", "extreme", "joined", "ordered", "rescaled", "summed"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,9 @@ class Reach:
         return replace(self, axis=axis, altered=altered)
 
 
-def rounded(x: Reach, exact: int, kept: int) -> Reach:
-    """Of a value with another denominator, and off by no more than roundings are, with the row and without."""
-    off = 2 * _ROUNDING
+def rescaled(x: Reach, exact: int, kept: int, error: int) -> Reach:
+    """Of a value with another denominator, off by so much at most, with the row and without."""
+    off = 2 * error
     return replace(x, change=-(-x.change * kept // exact) + off, total=-(-x.total * kept // exact) + off * x.altered)
 
 
@@ -111,6 +108,12 @@ def cumulated(x: Reach, shape: Shape, axis: int) -> Reach:
     """Of the sums up to each element along an axis."""
     length = shape[axis]
     wide = replace(x, change=min(x.total, x.change * length), total=x.total * length, altered=x.altered * length)
+    return replace(wide, axis=None) if x.axis == axis else wide
+
+
+def ordered(x: Reach, shape: Shape, axis: int) -> Reach:
+    """Of a value sorted along an axis: together they move no further than unsorted, but any of them may."""
+    wide = replace(x, altered=x.altered * shape[axis])
     return replace(wide, axis=None) if x.axis == axis else wide
 
 

@@ -21,14 +21,20 @@ from mpc.errors import PlanError
 from mpc.operations.arithmetic import product_type
 from mpc.operations.base import align
 from mpc.plan import Step
-from mpc.reach import Reach, both, broadcast, cumulated, digest, extreme, joined, rounded, summed
-from mpc.types import BOOLEAN, Shape, Type
+from mpc.reach import Reach, both, broadcast, cumulated, digest, extreme, joined, ordered, rescaled, summed
+from mpc.types import BOOLEAN, Private, Shape, Type
 
 __all__ = ["Sensitivity", "Table", "sensitivities"]
 
 Table = tuple[str, str]
 """A party and its table."""
 
+
+_ROUNDING = 4
+"""Units of the last bit that a rounded value is off by at most."""
+
+_MOMENTS = 64
+"""The same of sums that an owner computes in float64, to at most 52 bits."""
 
 _LINEAR = {
     "add", "concat", "cumsum", "divide", "index", "negate", "noisy", "reshape", "reveal", "share", "stack", "subtract",
@@ -124,6 +130,12 @@ class _Following:
                 return self.each(lambda x: extreme(x, self.shapes[0], params["axis"]).anywhere(self.type))
             case "cumsum":
                 return self.each(lambda x: cumulated(x, self.shapes[0], params["axis"]))
+            case "sort":
+                return self.each(lambda x: ordered(x, self.shapes[0], params["axis"]))
+            case "mean" | "deviations" | "comoment" if isinstance(self.type.visibility, Private):
+                return self.moments()
+            case "where" | "and" | "equal" | "less" | "not" | "xor":
+                return self.together([{t: x.anywhere(self.type) for t, x in each.items()} for each in self.inputs], out)
             case "transpose":
                 order = list(params["axes"])
                 return self.each(lambda x: x if x.axis is None else replace(x, axis=order.index(x.axis)))
@@ -135,12 +147,9 @@ class _Following:
                 return self.joined(self.shapes, params["axis"])
             case "stack":
                 return self.stacked(params["axis"])
-        if self.step.operation.elementwise:
-            anywhere = [{t: x.anywhere(self.type) for t, x in reaches.items()} for reaches in self.inputs]
-            return self.together(anywhere, out)
         raise PlanError(
             f"step {self.i} ({self.step.op[:40]}): how far one row can move this value is not known",
-            "Add noise to something else: to sums, means, products, comparisons or counts of what is true.",
+            "Add noise before: to sums, products, means, variances, extremes, or counts of what is true.",
         )
 
     def each(self, change: Callable[[Reach], Reach]) -> _Reaches:
@@ -174,7 +183,25 @@ class _Following:
         exact, kept = math.prod(x.domain.denominator for x in self.types), self.type.domain.denominator
         if exact == kept:
             return reaches
-        return {t: rounded(x, exact, kept) for t, x in reaches.items()}
+        return {t: rescaled(x, exact, kept, _ROUNDING) for t, x in reaches.items()}
+
+    def moments(self) -> _Reaches:
+        """At the owner of whole columns: a row moves a sum of (x - mean x)(y - mean y) no further than both widths."""
+        kept, rows = self.type.domain.denominator, self.shapes[0][0]
+        columns = self.type.size
+        if self.step.op == "mean":
+            found = self.each(lambda x: summed(x, self.shapes[0], [0]))
+            exact = self.types[0].domain.denominator * rows
+            return {t: rescaled(x, exact, kept, _MOMENTS) for t, x in found.items()}
+        x, y = self.types[0], self.types[-1]
+        square = (x.high - x.low) * (y.high - y.low) * kept
+        most = -(-square // (x.domain.denominator * y.domain.denominator)) + 2 * _MOMENTS
+        found = {}
+        for table in {table for reaches in self.inputs for table in reaches}:
+            along = [reaches[table] for reaches in self.inputs if table in reaches]
+            repeats = sum(each.repeats for each in along) if all(each.axis == 0 for each in along) else rows
+            found[table] = Reach(most * repeats, most * repeats * columns, columns)
+        return found
 
     def indexed(self, x: Reach) -> Reach:
         key, out = self.step.params["key"], self.type.shape

@@ -9,7 +9,7 @@ from mpc.plan import Plan
 from parties import policy
 from parties.agreement import Agreement
 from parties.approvals import Approvals, Request
-from parties.clauses import Memory
+from parties.clauses import Memory, budget_notes
 from parties.clock import Clock
 from parties.config import PartyConfig
 from parties.conversation import Conversation
@@ -104,7 +104,8 @@ class Admission:
     def _notes(self, case: policy.Case) -> dict[str, str]:
         """What a person should know besides the plan: topic -> how it is before and after."""
         most = case.agreement.uses
-        return {} if most is None else {"computations left": f"{most - case.uses:,}, then {most - case.uses - 1:,}"}
+        notes = {} if most is None else {"computations left": f"{most - case.uses:,}, then {most - case.uses - 1:,}"}
+        return notes | budget_notes(case)
 
     def _not_approved(self, request: Request) -> Fault:
         if request.decision == "denied":

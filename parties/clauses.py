@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mpc.accounting import Loss
+from mpc.accounting import Loss, left
 from mpc.disclosure import RowSet, rows_used
 from mpc.noise import measured
 from mpc.plan import Plan
@@ -18,7 +18,7 @@ from parties.budget import exceeded, losses_of
 if TYPE_CHECKING:
     from parties.policy import Case
 
-__all__ = ["Memory", "budget", "differencing", "exact_results", "history"]
+__all__ = ["Memory", "budget", "budget_notes", "differencing", "exact_results", "history"]
 
 
 class Memory(Protocol):
@@ -43,6 +43,18 @@ def budget(case: Case) -> Iterator[str]:
             before = case.memory.spent(name) if case.memory else ()
             if reason := exceeded(f"{case.party}.{name}", Loss(agreed.epsilon, agreed.delta), before, losses):
                 yield reason
+
+
+def budget_notes(case: Case) -> dict[str, str]:
+    """For a person who decides: what is left of the budgets that a plan takes from, before and after."""
+    notes: dict[str, str] = {}
+    for name, losses in losses_of(case.plan, case.party, unit_rows(case.agreement.schema())).items():
+        agreed = case.agreement.data[case.party][name].budget
+        if agreed is not None:
+            before, limit = list(case.memory.spent(name)) if case.memory else [], Loss(agreed.epsilon, agreed.delta)
+            now, then = left(before, limit), left([*before, *losses], limit)
+            notes[f"privacy budget left of {name}"] = f"epsilon {now:.4g}, then {then:.4g}"
+    return notes
 
 
 def exact_results(case: Case) -> Iterator[str]:

@@ -159,7 +159,7 @@ class Privacy:
         for used in history.differing(connection, claim.used, least):
             yield (
                 f"{used.result!r} uses rows of {self._party}.{used.name} that differ in fewer than {least} from those "
-                "of an earlier result, so that the difference would tell of these few"
+                "of another result, so that the difference would tell of these few"
             )
 
     def _too_many(self, connection: sqlite3.Connection, claim: Claim) -> Iterator[str]:

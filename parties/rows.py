@@ -63,8 +63,6 @@ def _apart(hashes: Words) -> Words:
     ordered = np.sort(hashes)
     first = np.ones(ordered.size, np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    if first.all():
-        return ordered
     places = np.arange(ordered.size)
     return _mixed(ordered ^ (places - np.maximum.accumulate(np.where(first, places, 0))).astype(np.uint64) * _ODD)
 

@@ -102,7 +102,8 @@ def create_consortium(
     """Make a consortium of 2 to 64 parties and an analyst in a directory; the paths of what was written.
 
     consortium.toml, an agreement.toml without tables that nobody has signed, docker-compose.yml, and for each member a
-    private folder with its keys and party.toml. There is a dealer if `source` says so. Ports are taken in order from `base_port`: two for each party, then two for the dealer.
+    private folder with its keys and party.toml. There is a dealer if `source` says so. Ports are taken in order from
+    `base_port`: two for each party, then two for the dealer.
     Raises Fault CONFIG_INVALID for a name or port that cannot be, CONSORTIUM_EXISTS rather than overwrite anything,
     CONSORTIUM_UNWRITABLE.
     """

@@ -24,7 +24,7 @@ from parties.documents import Document, Name, load
 from parties.errors import Fault
 from parties.identity import Identity, verify
 
-__all__ = ["NOBODY_SIGNED", "Signature", "check_signed", "sign", "signatures", "signatures_path", "verified"]
+__all__ = ["NOBODY_SIGNED", "Signature", "check_signed", "sign", "signatures", "signatures_path", "texts", "verified"]
 
 NOBODY_SIGNED = """\
 # Who signed agreement.toml beside this file, and when. `beaver agreement sign` writes it, `beaver agreement verify`
@@ -71,6 +71,11 @@ def signatures(agreement: Path) -> Mapping[str, Signature]:
     if not os.path.lexists(path):
         return {}
     return load(_Signatures, path, "SIGNATURES", "Give it to the user who runs this process.").by
+
+
+def texts(agreement: Path) -> tuple[bytes, bytes]:
+    """The agreement.toml at this path and its signatures as they stand there, empty where there is no file."""
+    return _text(agreement), _text(signatures_path(agreement))
 
 
 def verified(agreement: Agreement, path: Path, consortium: Consortium) -> dict[str, datetime | None]:
@@ -126,6 +131,13 @@ def sign(config: PartyConfig, now: float) -> Agreement:
     parts = [_written(party, standing[party]) for party in consortium.party_names if party in standing]
     _replace(signatures_path(config.agreement), "\n".join([NOBODY_SIGNED, *parts]))
     return agreement
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _verified(

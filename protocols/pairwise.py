@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from protocols import ring
-from protocols.boolean import Monomials
+from protocols import nibbles, ring
+from protocols.boolean import Monomials, Term
 from protocols.conversion import DaBits
 from protocols.correlations import Demand, Label, Material, Triple
 from protocols.lattice import product as lattice
@@ -168,6 +168,13 @@ async def _bit_product(mesh: Mesh, label: Label, demand: BitProduct, draw: Strea
 
 async def _mask(mesh: Mesh, label: Label, demand: Mask, draw: Stream) -> Material:
     across = bits.packed_words(demand.length)
+    if mesh.parties == (0, 1):
+        rows = draw.words((NIBBLE, demand.nibbles, across))
+        shares, r = await nibbles.masks(mesh, rows)
+        done = dict(zip(nibbles.PRODUCTS, shares, strict=True))
+        if demand.borrows:
+            rows = np.concatenate([rows, draw.words((1, demand.nibbles, across))])
+        return Material(bits=rows, products=await _multiplied(mesh, rows, demand.products, done), r=r[: demand.length])
     made = await material.random_bits(mesh, NIBBLE * demand.nibbles * across * _WORD, draw)
     rows = made.packed.reshape(NIBBLE, demand.nibbles, across)
     values = made.words.reshape(NIBBLE, demand.nibbles, across * _WORD)[..., : demand.length]
@@ -182,15 +189,24 @@ async def _mask(mesh: Mesh, label: Label, demand: Mask, draw: Stream) -> Materia
 
 async def _monomials(mesh: Mesh, label: Label, demand: Monomials, draw: Stream) -> Material:
     rows = draw.words((demand.bits, demand.words))
-    return Material(bits=rows, products=await _multiplied(mesh, rows, demand.products))
+    done: dict[Term, Array] = {}
+    if mesh.parties == (0, 1) and (groups := nibbles.grouped(demand.products)):
+        shares = await nibbles.tables(mesh, rows[np.array(groups).T])
+        for k, group in enumerate(groups):
+            done |= {tuple(group[j] for j in places): shares[i, k] for i, places in enumerate(nibbles.PRODUCTS)}
+    return Material(bits=rows, products=await _multiplied(mesh, rows, demand.products, done))
 
 
-async def _multiplied(mesh: Mesh, rows: Array, products: Sequence[tuple[int, ...]]) -> Array:
+async def _multiplied(
+    mesh: Mesh, rows: Array, products: Sequence[Term], known: Mapping[Term, Array] = MappingProxyType({})
+) -> Array:
     """Products of shared rows of bits, all of one degree at once, each from the one without its last factor."""
     shape = rows.shape[1:]
-    done: dict[tuple[int, ...], Array] = {(i,): row for i, row in enumerate(rows)}
+    done: dict[Term, Array] = {(i,): row for i, row in enumerate(rows)} | dict(known)
     for degree in range(2, max(map(len, products), default=1) + 1):
-        terms = [term for term in products if len(term) == degree]
+        terms = [term for term in products if len(term) == degree and term not in known]
+        if not terms:
+            continue
         x = np.stack([done[term[:-1]] for term in terms]).reshape(-1)
         y = np.stack([done[term[-1:]] for term in terms]).reshape(-1)
         share = await bits.and_bits(mesh, x, y, x.size * _WORD, mesh.parties, mesh.parties)
@@ -241,10 +257,20 @@ def _sent(demand: Demand, everyone: Sequence[int]) -> Mapping[int, int]:
             for owner in everyone:
                 sent.update(costs.scale_words(length, owner, everyone))
             return sent
-        case Mask(_, length, nibbles):
+        case Mask(_, length, count):
             across = bits.packed_words(length)
-            sent = Counter(costs.random_bit_words(NIBBLE * nibbles * across * _WORD, everyone))
-            sent.update(_multiplied_words(demand.products, nibbles * across, everyone))
+            if tuple(everyone) == (0, 1):
+                rest = [term for term in demand.products if max(term) >= NIBBLE]
+                sent = Counter(nibbles.masks_words(count, across))
+                sent.update(_multiplied_words(rest, count * across, everyone))
+                return sent
+            sent = Counter(costs.random_bit_words(NIBBLE * count * across * _WORD, everyone))
+            sent.update(_multiplied_words(demand.products, count * across, everyone))
+            return sent
+        case Monomials(_, across, _, products) if tuple(everyone) == (0, 1) and (groups := nibbles.grouped(products)):
+            sent = Counter(nibbles.tables_words(len(groups), across))
+            rest = [term for term in products if not any(set(term) <= set(group) for group in groups)]
+            sent.update(_multiplied_words(rest, across, everyone))
             return sent
         case Monomials(_, across, _, products):
             return _multiplied_words(products, across, everyone)

@@ -47,7 +47,7 @@ def quotient_bits(x_bits: int, low: int, high: int, precision: int) -> int:
     """Bits that `quotient` needs for a numerator of so many bits: more than the ring has, where it cannot compute."""
     least, most = sorted((abs(low), abs(high)))
     if few_octaves(least, most):
-        return max(most.bit_length() + 3, x_bits + LIMB_BITS)
+        return max(most.bit_length() + 4, x_bits + LIMB_BITS)
     octaves = most.bit_length() - least.bit_length()
     mantissa = precision + SPARE + 3
     # the numerator is multiplied by the power of two at first, or last
@@ -66,7 +66,7 @@ def _inverse(y: Ring, low: int, high: int, unit: Fraction, precision: int) -> tu
     # y = (3 + t) / 4 * 2^(last + 1) / 2^(last - octave)
     part = unit * (1 << octave.last + 1) / 4
     curve = Curve("reciprocal", 3 * part, part, octave.low, Fraction(1))
-    power = Fixed(octave.table(lambda k: 1 << octave.last - k), 0, 1 << octave.last - octave.first)
+    power = Fixed(octave.power, 0, 1 << octave.last - octave.first)
     return approximated(curve, octave.t, 1 / (4 * part), precision), power
 
 

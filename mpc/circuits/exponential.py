@@ -7,8 +7,10 @@ octaves is rounded either way, which takes one round: what is left is within one
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import reduce
 from itertools import combinations
 from math import prod
+from operator import mul
 
 from mpc.circuits.approximation import Curve, value
 from mpc.circuits.builder import Ring
@@ -43,16 +45,10 @@ def exponential(x: Ring, low: int, high: int, unit: Fraction, scale: int, precis
 def _power_of_two(x: Ring, most: int) -> Ring:
     """2^x for words from 0 to most: products of bits within groups of three, then of the groups."""
     bits = x.bits(most.bit_length())
-    groups = [range(start, min(start + _GROUP, bits.planes)) for start in range(0, bits.planes, _GROUP)]
-    chosen = [[part for size in range(1, len(group) + 1) for part in combinations(group, size)] for group in groups]
-    planes = polynomials(bits, tuple((part,) for parts in chosen for part in parts)).ring()
-    powers, start = [], 0
-    for parts in chosen:
-        # 2^(sum of b_i 2^i) is the product of 1 + b_i (2^2^i - 1)
-        factors = [prod((1 << (1 << i)) - 1 for i in part) for part in parts]
-        powers.append(weighted(planes[start : start + len(parts)], factors, 1))
-        start += len(parts)
-    power, *others = powers
-    for other in others:
-        power = power * other
-    return power
+    numbers = [range(start, min(start + _GROUP, bits.planes)) for start in range(0, bits.planes, _GROUP)]
+    groups = [[part for size in range(1, len(group) + 1) for part in combinations(group, size)] for group in numbers]
+    parts = [part for own in groups for part in own]
+    planes = polynomials(bits, tuple((part,) for part in parts)).ring()
+    # 2^(sum of b_i 2^i) is the product of 1 + b_i (2^2^i - 1)
+    rows = [[prod((1 << (1 << i)) - 1 for i in part) if part in own else 0 for part in parts] + [1] for own in groups]
+    return reduce(mul, weighted(planes, *rows))

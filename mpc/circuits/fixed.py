@@ -38,7 +38,7 @@ class Fixed:
 
     def __post_init__(self) -> None:
         if self.bound >= 2 * MOST:
-            raise PlanError("a function's numbers could overflow the ring", "Narrow the range of its operands.")
+            raise _overflow()
 
     def finer(self, scale: int) -> Fixed:
         """The same numbers with at least so many fractional bits."""
@@ -50,6 +50,8 @@ class Fixed:
         drop = self.scale - scale
         if drop <= 0:
             return self.finer(scale)
+        if self.bound > MOST or drop > 62:
+            raise _overflow()
         return Fixed(self.words.truncate(drop), scale, (self.bound >> drop) + 1)
 
     def __add__(self, other: Fixed) -> Fixed:
@@ -89,7 +91,9 @@ def combined(terms: Sequence[tuple[Fraction, Fixed]], constant: Fraction, scale:
     parts: list[Ring] = []
     while not parts or reach > Fraction(1, 2):
         whole = all(factor.denominator == 1 for factor in rest)
-        bits = 0 if whole else ((MOST - sum(bounds)) // _ceil(reach)).bit_length() - 1
+        bits = 0 if whole else (max(MOST - sum(bounds), 0) // _ceil(reach)).bit_length() - 1
+        if bits < 0:
+            raise _overflow()
         digits = [nearest(factor * (1 << bits)) for factor in rest]
         parts.append(_weighted(values, digits).truncate(bits))
         rest = [factor - Fraction(digit, 1 << bits) for factor, digit in zip(rest, digits, strict=True)]
@@ -135,3 +139,7 @@ def _ceil(number: Fraction) -> int:
 def _bits(bound: int) -> int:
     """Of a signed integer that holds both ends."""
     return bound.bit_length() + 1
+
+
+def _overflow() -> PlanError:
+    return PlanError("a function's numbers could overflow the ring", "Narrow the range of its operands.")

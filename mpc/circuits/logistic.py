@@ -45,18 +45,19 @@ def sigmoid(x: Ring, low: int, high: int, unit: Fraction, precision: int) -> Fix
     least, most = math.floor(low * unit) - 1, math.ceil(high * unit) + 1
     first = max(least, -reach)
     last = min(most, first + (1 << (reach - first).bit_length()) - 1)
-    around = [
+    pieces = [
         polynomial(Curve("sigmoid", Fraction(n), Fraction(1), -end, end), APPROXIMATION / (1 << precision)) or ()
         for n in range(first, last + 1)
     ]
-    columns = list(zip_longest(*around, fillvalue=Fraction(0)))
+    columns = list(zip_longest(*pieces, fillvalue=Fraction(0)))
+    columns += [(Fraction(0),) * len(pieces)] * (2 - len(columns))
     place = _Place(whole - first, least - first, most - first, last - first)
     known = powers(t, min(len(columns) - 1, 4))
-    parts = []
-    for start, stop in blocks(len(columns)):
-        constant = place.chosen(columns[start], Fraction(start == 0), precision + SPARE)
-        factors = [place.chosen(column, Fraction(0), bits) for column in columns[start + 1 : stop]]
-        parts.append(constant + inner(list(zip(factors, known, strict=False)), precision + SPARE))
+    coefficients = place.chosen(columns, bits)
+    parts = [
+        coefficients[start] + inner(list(zip(coefficients[start + 1 : stop], known, strict=False)), precision + SPARE)
+        for start, stop in blocks(len(columns))
+    ]
     return joined(parts, known[-1])
 
 
@@ -83,13 +84,15 @@ class _Place:
             places = beside(places, above)
         self.at = places.ring().reshape(places.planes, *x.shape)
 
-    def chosen(self, values: Sequence[Fraction], above: Fraction, scale: int) -> Fixed:
-        """The value for each word's place, or 0 below, or `above`. No message."""
-        units = [nearest(number * (1 << scale)) for number in (*values, above)]
-        bound = max(map(abs, units))
+    def chosen(self, columns: Sequence[Sequence[Fraction]], scale: int) -> list[Fixed]:
+        """For each column the value of each word's place; below it is 0, and above, but 1 in the first. No message."""
+        units = [[nearest(number * (1 << scale)) for number in column] for column in columns]
         if self.first:  # the place 0 is where no other is
-            return Fixed(weighted(self.at, [number - units[0] for number in units[1:-1]], units[0]), scale, bound)
-        return Fixed(weighted(self.at, units, 0), scale, bound)
+            rows = [[*(number - first for number in others), first] for first, *others in units]
+        else:
+            rows = [[*column, 1 << scale if number == 0 else 0, 0] for number, column in enumerate(units)]
+        bounds = [max(map(abs, (*column, 1 << scale if number == 0 else 0))) for number, column in enumerate(units)]
+        return [Fixed(words, scale, bound) for words, bound in zip(weighted(self.at, *rows), bounds, strict=True)]
 
 
 @cache

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from mpc.circuits.approximation import Curve, polynomial
 from mpc.circuits.builder import Ring
-from mpc.circuits.fixed import Fixed, combined
+from mpc.circuits.fixed import Fixed
 from mpc.circuits.polynomials import evaluated
 from mpc.errors import PlanError
 
@@ -27,11 +27,13 @@ def few_octaves(low: int, high: int) -> bool:
 
 def on_narrow(f: str, x: Ring, low: int, high: int, unit: Fraction, least: Fraction, precision: int) -> Fixed:
     """f(x unit) for words within [low, high]; off by less than 0.75 * 2^-precision least."""
-    middle = (low + high) // 2
-    half = max(high - middle, 1)
-    t = combined([(Fraction(1, half), Fixed(x - middle, 0, half))], Fraction(0), point_scale(precision))
-    curve = Curve(f, middle * unit, half * unit, Fraction(low - middle, half), Fraction(high - middle, half))
-    return approximated(curve, t, least, precision)
+    width = max(high - low, 1)
+    # t = factor (2 x - low - high) / 2^bits: few digits suffice for ends beyond +-4/5
+    bits = (4 * width - 1).bit_length()
+    factor = next(factor for factor in (7, 6, 5, 4) if factor * width <= 1 << bits)
+    t = Fixed((x * 2 - (low + high)) * factor, bits, factor * width).at(point_scale(precision))
+    slope, end = unit * Fraction(1 << bits, 2 * factor), Fraction(factor * (high - low), 1 << bits)
+    return approximated(Curve(f, (low + high) * unit / 2, slope, -end, end), t, least, precision)
 
 
 def approximated(curve: Curve, t: Fixed, least: Fraction, precision: int) -> Fixed:

@@ -26,7 +26,8 @@ _GUARD = 6
 class Normalised:
     """Words of [2^first, 2^(last + 1)) as (3 + t) / 4 * 2^(octave + 1); t within [low, 1].
 
-    `above`: whether the octave is at least first + 1, first + 2, ..., last. 0 has the octave -1, and any t.
+    `above`: whether the octave is at least first + 1, first + 2, ..., last. `power`: 2^(last - octave). 0 has the
+    octave -1, and any t.
     """
 
     t: Fixed
@@ -34,25 +35,27 @@ class Normalised:
     first: int
     last: int
     above: Ring
+    power: Ring
 
     def table(self, function: Callable[[int], int]) -> Ring:
         """The function's value at each element's octave. No message."""
-        return chosen(self.above, [function(octave) for octave in range(self.first, self.last + 1)])
+        return _chosen(self.above, [function(octave) for octave in range(self.first, self.last + 1)])
 
 
 def normalised(y: Ring, low: int, high: int, scale: int) -> Normalised:
     """Normalise words within [low, high], low at least 0, high below 2^62. t has `scale` fractional bits."""
     first, last = low.bit_length() - 1, high.bit_length() - 1
-    above, exact = thermometer(y, low, high)
-    raised = y * chosen(above, [1 << last - octave for octave in range(first, last + 1)])
+    above, exact = _thermometer(y, low, high)
+    power = _chosen(above, [1 << last - octave for octave in range(first, last + 1)])
+    raised = y * power
     if not low:  # 0 becomes 1/2, as good as any
-        raised = raised + chosen(above, [1 << last, *[0] * (last + 1)])
+        raised = raised + _chosen(above, [1 << last, *[0] * (last + 1)])
     fraction = Fixed(raised, last + 1, 1 << last + 1).at(scale + 2)
     t = Fixed(fraction.words - (3 << scale), scale, 9 << scale - 3)
-    return Normalised(t, Fraction(-1 if exact else -33, 1 if exact else 32), first, last, above)
+    return Normalised(t, Fraction(-1 if exact else -33, 1 if exact else 32), first, last, above, power)
 
 
-def thermometer(y: Ring, low: int, high: int) -> tuple[Ring, bool]:
+def _thermometer(y: Ring, low: int, high: int) -> tuple[Ring, bool]:
     """Whether each element is at least 2^k, for all k with low < 2^k <= high, as words in planes: (planes, *shape).
 
     And whether that is exact: where low is large its highest bits alone are looked at, and what falls short of 2^k by
@@ -68,6 +71,7 @@ def thermometer(y: Ring, low: int, high: int) -> tuple[Ring, bool]:
     return (~picked(below, rising)).ring().reshape(last - first, *y.shape), not dropped
 
 
-def chosen(above: Ring, values: Sequence[int]) -> Ring:
+def _chosen(above: Ring, values: Sequence[int]) -> Ring:
     """The value at the place that a thermometer shows: values[0] where nothing is reached. No message."""
-    return weighted(above, [upper - lower for lower, upper in pairwise(values)], values[0])
+    (found,) = weighted(above, [*(upper - lower for lower, upper in pairwise(values)), values[0]])
+    return found

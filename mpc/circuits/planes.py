@@ -23,10 +23,11 @@ _FAN_IN = 4
 _Terms = tuple[tuple[tuple[int, ...], ...], ...]
 
 
-def weighted(planes: Ring, factors: Sequence[int], constant: int) -> Ring:
-    """The sum of planes, each times a number, and a number: the first axis goes. No message."""
-    numbers = np.array([number % (1 << RING_BITS) for number in (*factors, constant)], np.uint64)
-    return planes.local(partial(_weighted, numbers), planes.shape[1:])
+def weighted(planes: Ring, *rows: Sequence[int]) -> list[Ring]:
+    """Sums of planes, along the first axis, each times a number, and the row's last number. No message."""
+    numbers = np.array([[number % (1 << RING_BITS) for number in row] for row in rows], np.uint64)
+    sums = planes.local(partial(_weighted, numbers), (len(rows), *planes.shape[1:]))
+    return [sums[row] for row in range(len(rows))]
 
 
 def prefix_products(x: Bits) -> Bits:
@@ -96,5 +97,7 @@ def _added(terms: _Terms, index: int, planes: Array) -> Array:
 
 def _weighted(numbers: Array, index: int, planes: Array) -> Array:
     shape = planes.shape[1:]
-    total = ring.matmul(numbers[:-1], planes.reshape(len(planes), math.prod(shape))).reshape(shape)
-    return ring.add(total, numbers[-1], out=total) if index == 0 else total
+    sums = ring.matmul(numbers[:, :-1], planes.reshape(len(planes), math.prod(shape)))
+    if index == 0:
+        ring.add(sums, numbers[:, -1:], out=sums)
+    return sums.reshape(len(numbers), *shape)

@@ -5,8 +5,8 @@ all numbers here have bounds that hold whatever the data, and no pivot is looked
 
 The inverse: G. Schulz's iteration X <- X (2 I - R X) (1933), stretched while the smallest eigenvalue of R X may be far
 from 1 (V. Pan, R. Schreiber, "An Improved Newton Iteration for the Generalized Inverse of a Matrix, with Applications",
-SIAM Journal on Scientific and Statistical Computing, 1991). Its depth grows with the logarithm of the condition alone; a
-factorisation is a root and two products deep for every row. The solution: iterative refinement (C. Moler, "Iterative
+SIAM Journal on Scientific and Statistical Computing, 1991). Its depth grows with the logarithm of the condition number;
+a factorisation is a root and two products deep for every row. The solution: iterative refinement (C. Moler, "Iterative
 Refinement in Floating Point", Journal of the ACM, 1967).
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -35,6 +36,8 @@ _DIGITS = 4
 
 _CLOSE = Fraction(7, 8)
 """From where on stretching does not help."""
+
+_FINE = 1 << 80
 
 _POLISHING = 3
 """Steps that compute R X anew: what has gathered of roundings goes, and what I - R X is off by is squared."""
@@ -107,19 +110,20 @@ def _step(y: Ring, stretch: Fraction, scale: int) -> Ring:
     return y * -int(stretch**2 * (1 << _DIGITS)) + _identity(y.shape[0], int(2 * stretch * (1 << scale + _DIGITS)))
 
 
+@cache
 def _schedule(size: int, bits: int) -> Sequence[Fraction]:
     """How far each step stretches, so that an eigenvalue of 2^-bits of R comes close to 1."""
     low = Fraction(1, 1 << bits + _trace_bits(size))
     schedule: list[Fraction] = []
     while low < _CLOSE:
         schedule.append(max(_STRETCHES, key=lambda a: _least(a, low)))
-        low = _least(schedule[-1], low)
-    return [*schedule, *[Fraction(1)] * _POLISHING]
+        low = Fraction(math.floor(_least(schedule[-1], low) * _FINE), _FINE)
+    return (*schedule, *[Fraction(1)] * _POLISHING)
 
 
 def _least(stretch: Fraction, low: Fraction) -> Fraction:
-    """The smallest of t' = a t (2 - a t) for t from low to 1."""
-    return min(a * (2 - a) for a in (stretch, stretch * low))
+    """The smallest of a t (2 - a t) for t from low to 1."""
+    return min(t * (2 - t) for t in (stretch, stretch * low))
 
 
 def _growth(schedule: Sequence[Fraction]) -> Fraction:

@@ -7,24 +7,38 @@ products are computed under sharing. All of it is done on columns that are broug
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpc.errors import ScriptError
-from mpc.functions import dot, maximum
-from mpc.linear_model.systems import System
+from mpc.functions import concat, dot, minimum
+from mpc.linear_model.systems import System, long_product
 from mpc.stats.columns import check_rows, normalised, secret
-from mpc.stats.moments import LEAST_VARIANCE, flagged
+from mpc.stats.moments import LEAST_VARIANCE, flagged, spread
 from mpc.values import Value, record
 
 __all__ = ["LinearRegression", "Ridge"]
 
-_MOST = 2.0**12
+_MOST = 2.0**10
 """Of a coefficient, where columns and target lie within [-1, 1]."""
 
-_FUNCTION = {"scale": 104, "precision": 28}
+_FUNCTION = {"scale": 104, "precision": 26}
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A fit. `beside`: correlations of the columns with the target; `solution`: coefficients, all variances being 1.
+
+    `root`: that of the target's sum of squares, in its unit. `varies`: whether it is above 0.
+    """
+
+    system: System
+    beside: Value
+    solution: Value
+    root: Value
+    varies: Value
 
 
 class _LeastSquares:
@@ -36,9 +50,6 @@ class _LeastSquares:
     intercept_: Value | float
     """The intercept; 0 without one."""
 
-    rsquared_: Value
-    """The part of the target's variance that is explained; without an intercept, of its mean square."""
-
     def __init__(self, fit_intercept: bool) -> None:
         self.fit_intercept = fit_intercept
 
@@ -47,15 +58,14 @@ class _LeastSquares:
         if not hasattr(self, "coef_"):
             raise ScriptError("predict: there are no coefficients yet", "Call fit first.")
         columns = normalised(secret(X, "predict", (2,)), about_middle=False)
-        coef = self.coef_.without_unit()
-        relative = self.coef_.unit * columns.units / self._unit
-        expected = columns.z @ (coef * relative)
+        coef = self.coef_.without_unit() * (self._scale * columns.units / self._unit)
+        expected = columns.z @ coef
         if isinstance(self.intercept_, Value):
-            expected = expected + self.intercept_.without_unit()
+            expected = expected + self.intercept_.without_unit() * (self.intercept_.unit / self._unit)
         return Value(expected._trace, expected.step, expected.defined, np.array(self._unit))
 
-    def _fit(self, X: Value, y: Value, alpha: float) -> tuple[System, Value, NDArray[np.float64]]:
-        """Set the results. The system that is solved, which part of the target's mean square is left, and the units."""
+    def _fit(self, X: Value, y: Value, alpha: float = 0.0) -> _Fit:
+        """Set coefficients and intercept."""
         X, y = secret(X, "fit: X", (2,)), secret(y, "fit: y")
         rows, count = X.shape
         check_rows(rows, 2 if alpha else count + 1 + self.fit_intercept, f"a fit of {count} columns")
@@ -64,31 +74,37 @@ class _LeastSquares:
         columns.check_spread("fit")
         units, self._unit = columns.units[:-1], float(columns.units[-1])
         products = columns.comoments()
-        means = record("mean", columns.z, about=0.0, scale=52)
         if not self.fit_intercept:
+            means = record("mean", columns.z, about=0.0, scale=52)
             products = products + rows * (means.reshape(-1, 1) * means)
         if alpha:
             products = products + np.diag([*alpha / units**2, 0.0])
-        system = System.of(products, LEAST_VARIANCE * rows, rows)
-        solution = system.solution()
+        squares, varies = spread(products, LEAST_VARIANCE * rows)
+        factors = record("rsqrt", squares, **_FUNCTION)
+        r = record("correlations", products, factors)
+        system = System(r[:count, :count], factors[:count])
+        solution = system.solution(r[:count, count])
 
-        root = math.sqrt(rows)
-        ratios = record("long_product", solution, system.factors, scale=52)
-        defined = system.regular & (abs(ratios) <= _MOST / root).all()
-        ratios = ratios.clip(-_MOST / root, _MOST / root)
-        scale = self._unit * root / units
-        self.coef_ = Value(ratios._trace, ratios.step, defined, scale)
-        self.intercept_ = 0.0
-        if self.fit_intercept:
-            centres = means + columns.middles / columns.units
-            left = centres[-1] - dot(ratios, root * centres[:-1])
-            self.intercept_ = Value(left._trace, left.step, defined, np.array(self._unit))
+        root = minimum(long_product(squares[count], factors[count]), 2 * math.isqrt(rows))
+        ratios = long_product(long_product(solution, system.factors, 56), root)
+        defined = system.regular & varies[:count].all() & (abs(ratios) <= _MOST).all()
+        ratios = ratios.clip(-_MOST, _MOST)
+        self._scale = self._unit / units
+        self.coef_ = Value(ratios._trace, ratios.step, defined, self._scale)
+        self.intercept_ = self._intercept(X, y, ratios) if self.fit_intercept else 0.0
+        return _Fit(system, r[:count, count], solution, root, varies[count])
 
-        explained = dot(system.beside, solution).clip(0, 1)
-        total = maximum(system.corner, LEAST_VARIANCE)
-        part = record("quotient", explained, total, **_FUNCTION)
-        self.rsquared_ = flagged(part, defined & (system.corner >= LEAST_VARIANCE))
-        return system, maximum(system.corner - explained, 0), scale
+    def _intercept(self, X: Value, y: Value, ratios: Value) -> Value:
+        """The target's mean less what the columns' means explain of it."""
+        columns = normalised(X, y, about_middle=False)
+        means = record("mean", columns.z, about=0.0, scale=52)
+        counts = np.array([*self._scale * columns.units[:-1], columns.units[-1]])
+        # all powers of two; as multiples of the least, with as many digits as their sum has room for
+        multiples = np.rint(counts / counts.min()).astype(np.int64)
+        digits = 61 - int(multiples.max()).bit_length() - len(counts).bit_length()
+        products = long_product(concat([-ratios, np.array([1.0])]), means, max(digits, 20))
+        total = (products * multiples).sum()
+        return Value(total._trace, total.step, self.coef_.defined, counts.min())
 
 
 class LinearRegression(_LeastSquares):
@@ -100,6 +116,9 @@ class LinearRegression(_LeastSquares):
     standard_errors_: Value
     """The standard errors of the coefficients, as `bse` of statsmodels' OLS."""
 
+    rsquared_: Value
+    """The part of the target's variance that is explained; without an intercept, of its mean square."""
+
     def __init__(self, *, fit_intercept: bool = True) -> None:
         super().__init__(fit_intercept)
 
@@ -108,13 +127,17 @@ class LinearRegression(_LeastSquares):
 
         What is computed is undefined where columns depend on each other (their correlations have an eigenvalue below
         2^-20), where one is all equal or has a standard deviation below 2^-16 of the width of its declared range, or
-        where a coefficient is beyond 4096 times the ratio of the widths.
+        where a coefficient is beyond 1024 times the ratio of the widths.
         """
-        system, left, scale = self._fit(X, y, 0.0)
+        fit = self._fit(X, y)
+        explained = dot(fit.beside, fit.solution).clip(0, 1)
+        defined = self.coef_.defined
+        assert defined is not None
+        self.rsquared_ = flagged(explained, defined & fit.varies)
+        left = record("sqrt", 1 - explained, **_FUNCTION)
+        errors = long_product(long_product(fit.system.spreads(), left, 56), fit.root)
         freedom = X.shape[0] - X.shape[1] - self.fit_intercept
-        root = record("sqrt", left, **_FUNCTION)
-        errors = record("long_product", system.spreads(), root, scale=52)
-        self.standard_errors_ = Value(errors._trace, errors.step, self.coef_.defined, scale / math.sqrt(freedom))
+        self.standard_errors_ = Value(errors._trace, errors.step, defined, self._scale / math.sqrt(freedom))
         return self
 
 

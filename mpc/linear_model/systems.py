@@ -1,59 +1,57 @@
-"""Semidefinite systems as regressions have them, brought to the form of correlations and solved."""
+"""Semidefinite systems as regressions have them, in the form of correlations."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
-
-from mpc.functions import absolute, concat, maximum
+from mpc.functions import absolute, maximum
 from mpc.values import Value, record
 
-__all__ = ["System"]
+__all__ = ["BITS", "System", "long_product"]
+
+BITS = 20
+"""Correlations with an eigenvalue below 2^-BITS count as singular, unless said otherwise."""
 
 _ROUNDINGS = 2.0**-12
 """What the trace of I - R X is at most, where no eigenvalue of R is too small."""
 
+_FUNCTION = {"scale": 104, "precision": 26}
+
 
 @dataclass(frozen=True)
 class System:
-    """A = D R D, and a column beside it: correlations R, an X close to their inverse, factors 1 / D.
-
-    `regular`: whether R has no eigenvalue below 2^-bits, and A no diagonal element that is too small.
-    """
+    """A = D R D for correlations R, with the factors 1 / D."""
 
     r: Value
-    x: Value
     factors: Value
-    bits: int
-    regular: Value
-    beside: Value
-    corner: Value
+    bits: int = BITS
 
-    @classmethod
-    def of(cls, a: Value, least: float, most: float, bits: int = 20) -> System:
-        """The system of a semidefinite matrix without its last row, which is the column beside it.
+    @cached_property
+    def x(self) -> Value:
+        """Close to the inverse of R, where it is regular."""
+        return record("inverse", self.r, bits=self.bits)
 
-        `least`: of what A should have on its diagonal. `most`: of what there can be in the last place; its root is what
-        the column is divided by.
-        """
-        size = a.shape[0] - 1
-        diagonal = a.reshape(-1)[: -1 : size + 2]
-        factors = record("rsqrt", maximum(diagonal, least), scale=104, precision=24)
-        r = record("correlations", a, concat([factors, np.array([most**-0.5])]), scale=52)
-        inner = r[:size, :size]
-        x = record("inverse", inner, bits=bits, scale=52)
-        trace = size - (inner * x).sum()
-        regular = (diagonal >= least).all() & (absolute(trace) < _ROUNDINGS)
-        return cls(inner, x, factors, bits, regular, r[:size, size], r[size, size])
+    @cached_property
+    def regular(self) -> Value:
+        """Whether R has no eigenvalue below 2^-bits, give or take a factor of two."""
+        trace = self.r.shape[0] - (self.r * self.x).sum()
+        return absolute(trace) < _ROUNDINGS
 
-    def solution(self) -> Value:
-        """R^-1 times the column beside it, which is 1 / sqrt(most) D A^-1 a."""
-        return record("solution", self.r, self.x, self.beside, bits=self.bits, scale=52)
+    def solution(self, beside: Value) -> Value:
+        """R^-1 c for the correlations c of one more variable."""
+        return record("solution", self.r, self.x, beside, bits=self.bits)
 
     def spreads(self) -> Value:
-        """The roots of the diagonal of A^-1."""
-        size = self.r.shape[0]
-        diagonal = self.x.reshape(-1)[:: size + 1]
-        root = record("sqrt", maximum(diagonal, 0.5), scale=104, precision=24)
-        return record("long_product", root, self.factors, scale=52)
+        """The roots of the diagonal of A^-1: standard errors for an error of variance 1."""
+        diagonal = self.x.reshape(-1)[:: self.r.shape[0] + 1]
+        return long_product(record("sqrt", maximum(diagonal, 0.5), **_FUNCTION), self.factors, 56)
+
+
+def long_product(x: Value, y: Value, digits: int = 61) -> Value:
+    """x * y with so many bits by their ranges, at most 56 where it is multiplied again."""
+    reach = 1.0
+    for type_ in (x.type, y.type):
+        reach *= max(abs(type_.low), abs(type_.high)) / type_.domain.denominator
+    return record("long_product", x, y, fraction=max(0, digits - math.frexp(reach)[1]))

@@ -110,7 +110,7 @@ class RealFunction(Function):
 
     def room(self, precision: int, *inputs: Type) -> int:
         """Bits that the circuit needs."""
-        return inputs[0].bits + 2
+        return inputs[0].bits + 3
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         type_ = self.infer(types, params)

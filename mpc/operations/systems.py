@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from mpc.circuits.fixed import Fixed
 from mpc.circuits.solve import correlations, greatest_inverse, greatest_solution, inverse, solution
 from mpc.circuits.wide import LIMB_BITS
 from mpc.errors import PlanError
-from mpc.operations.base import Function, Params, broadcast, meet
+from mpc.operations.base import Circuit, Params, broadcast, meet
 from mpc.types import Domain, Shape, Type
 from protocols.ring import Array
 
@@ -26,20 +27,19 @@ __all__ = ["Correlations", "Inverse", "LongProduct", "Solution"]
 _MOST_SIZE = 64
 _MOST_BITS = 24
 
+_DIGITS = 52
+"""Bits of a result, its sign not included."""
 
-class _System(Function):
-    """A function of matrices and vectors. `scale`: fractional bits of the result."""
+_UNITS = 4
+"""Of the last bit, that roundings add."""
 
-    elementwise = False
-    parameters = {"scale": int}
-    most_bits = 52
 
-    _lost: ClassVar[int] = 8
-    """Of the bits that a result could have, those that the planner may take."""
+class _System(Circuit):
+    """A function of matrices and vectors, with as many fractional bits as its bound leaves, unless it says otherwise."""
 
     @abstractmethod
-    def bound(self, inputs: Sequence[Type], params: Params) -> int:
-        """The exponent of a power of two that no result exceeds. Raises PlanError for inputs of other shapes."""
+    def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
+        """What no result exceeds. Raises PlanError for inputs of other shapes."""
 
     @abstractmethod
     def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -47,21 +47,23 @@ class _System(Function):
 
     @abstractmethod
     def circuit(self, operands: Sequence[Fixed], scale: int, params: Params) -> Fixed:
-        """The circuit, with as many fractional bits or others."""
+        """The circuit's result, with as many fractional bits or others."""
 
     def shape(self, inputs: Sequence[Type]) -> Shape:
         """The result's shape."""
         return inputs[0].shape
 
-    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
-        if not 0 <= params["scale"] <= 1 << 10 or any(x.domain.divisor != 1 for x in inputs):
-            raise PlanError(f"{self.name}: numbers with a divisor, or a scale that is none")
-        bound = 1 << params["scale"] + max(self.bound(inputs, params), -params["scale"])
-        domain = Domain("real", params["scale"])
-        return Type(meet([x.visibility for x in inputs]), self.shape(inputs), domain, -bound, bound)
+    def fraction(self, inputs: Sequence[Type], params: Params) -> int:
+        """The result's fractional bits."""
+        bound = self.bound(inputs, params)
+        return max(0, _DIGITS - (math.ceil(bound) - 1).bit_length())
 
-    def least_scale(self, inputs: Sequence[Type], params: Params, precision: int) -> int:
-        return max(0, self.most_bits - self._lost - 1 - self.bound(inputs, params))
+    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
+        if any(x.domain.divisor != 1 for x in inputs):
+            raise PlanError(f"{self.name}: numbers with a divisor")
+        scale = self.fraction(inputs, params)
+        most = math.ceil(self.bound(inputs, params) * (1 << scale)) + _UNITS
+        return Type(meet([x.visibility for x in inputs]), self.shape(inputs), Domain("real", scale), -most, most)
 
     def working_bits(self, inputs: Sequence[Type], params: Params) -> int:
         return max(x.bits for x in inputs) + LIMB_BITS
@@ -69,16 +71,17 @@ class _System(Function):
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         operands = [np.ldexp(x.view(np.int64), -type_.domain.scale) for x, type_ in zip(inputs, types, strict=True)]
         type_ = self.infer(types, params)
-        most = 2.0 ** self.bound(types, params)
-        words = np.rint(np.ldexp(np.clip(self.numbers(*operands), -most, most), params["scale"])).astype(np.int64)
-        return np.clip(words, type_.low, type_.high).view(np.uint64)
+        most = type_.high / type_.domain.denominator
+        words = np.rint(np.ldexp(np.clip(self.numbers(*operands), -most, most), type_.domain.scale)).astype(np.int64)
+        return words.view(np.uint64)
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
+        scale = self.infer(types, params).domain.scale
         fixed = [
             Fixed(x.ring(), type_.domain.scale, max(abs(type_.low), abs(type_.high)))
             for x, type_ in zip(operands, types, strict=True)
         ]
-        return self.circuit(fixed, params["scale"], params).at(params["scale"]).words
+        return self.circuit(fixed, scale, params).at(scale).words
 
 
 class Correlations(_System):
@@ -87,9 +90,9 @@ class Correlations(_System):
     name = "correlations"
     arity = 2
 
-    def bound(self, inputs: Sequence[Type], params: Params) -> int:
+    def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
         _check(inputs, self.name)
-        return 1  # 1 but for the roundings of c and f
+        return Fraction(2)  # 1 but for the roundings of c and f
 
     def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
         c, f = operands
@@ -108,13 +111,13 @@ class Inverse(_System):
 
     name = "inverse"
     arity = 1
-    parameters = {"bits": int, "scale": int}
+    parameters = {"bits": int}
 
-    def bound(self, inputs: Sequence[Type], params: Params) -> int:
+    def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
         _check(inputs, self.name)
         if not 1 <= params["bits"] <= _MOST_BITS:
             raise PlanError(f"{self.name}: eigenvalues down to 2^-{params['bits']}")
-        return greatest_inverse(inputs[0].shape[0], params["bits"])
+        return Fraction(1 << greatest_inverse(inputs[0].shape[0], params["bits"]))
 
     def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
         values, vectors = np.linalg.eigh(operands[0])
@@ -130,16 +133,16 @@ class Solution(_System):
 
     name = "solution"
     arity = 3
-    parameters = {"bits": int, "scale": int}
+    parameters = {"bits": int}
 
     def shape(self, inputs: Sequence[Type]) -> Shape:
         return inputs[2].shape
 
-    def bound(self, inputs: Sequence[Type], params: Params) -> int:
+    def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
         _check(inputs, self.name)
         if not 1 <= params["bits"] <= _MOST_BITS:
             raise PlanError(f"{self.name}: eigenvalues down to 2^-{params['bits']}")
-        return greatest_solution(inputs[0].shape[0], params["bits"])
+        return Fraction(1 << greatest_solution(inputs[0].shape[0], params["bits"]))
 
     def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
         r, x, c = operands
@@ -152,25 +155,30 @@ class Solution(_System):
 
 
 class LongProduct(_System):
-    """x * y, element by element, with as many bits as the ring has room for: a result, not to be computed with."""
+    """x * y, element by element, with `fraction` bits behind the point, however many the planner gives products."""
 
     name = "long_product"
     arity = 2
     elementwise = True
-    most_bits = 60
+    parameters = {"fraction": int}
 
     def shape(self, inputs: Sequence[Type]) -> Shape:
         return broadcast([x.shape for x in inputs], self.name)
 
-    def bound(self, inputs: Sequence[Type], params: Params) -> int:
-        exponents = (max(abs(x.low), abs(x.high)).bit_length() - x.domain.scale for x in inputs)
-        return sum(exponents)
+    def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
+        return math.prod(Fraction(max(abs(x.low), abs(x.high)), x.domain.denominator) for x in inputs)
+
+    def fraction(self, inputs: Sequence[Type], params: Params) -> int:
+        if not 0 <= params["fraction"] <= 1 << 10:
+            raise PlanError(f"{self.name}: {params['fraction']} fractional bits")
+        return int(params["fraction"])
 
     def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(operands[0] * operands[1])
 
     def circuit(self, operands: Sequence[Fixed], scale: int, params: Params) -> Fixed:
-        return operands[0].times(operands[1], scale)
+        x, y = operands
+        return x.times(y, scale)
 
 
 def _check(inputs: Sequence[Type], name: str) -> None:

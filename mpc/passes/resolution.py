@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mpc.errors import PlanError
 from mpc.operations import Function
 from mpc.operations.inputs import MAX_SCALE, constant_values
@@ -81,11 +83,17 @@ def level(steps: Sequence[Step]) -> int | None:
 
     Not that of a constant beyond all columns' ranges, which is less than none of them or greater than all.
     """
-    columns = min((step.params["scale"] for step in steps if step.op == "column"), default=None)
-    if columns is None:
+    columns = [step.params for step in steps if step.op == "column"]
+    if not columns:
         return None
-    inexact = [step.params["scale"] for step in steps if step.op == "constant" and not _exact(step)]
-    return min([columns, *(scale for scale in inexact if scale >= columns - _FURTHER - 1)])
+    reach = max(abs(params[end]) for params in columns for end in ("low", "high"))
+    coarsest: int = min(params["scale"] for params in columns)
+    for step in steps:
+        if step.op == "constant" and step.params["scale"] < coarsest:
+            values = constant_values(step.params)
+            if not whole(values, step.params["scale"]) and np.any(np.abs(values) <= reach):
+                coarsest = step.params["scale"]
+    return coarsest
 
 
 def columns_behind(steps: Sequence[Step], i: int) -> list[str]:
@@ -100,7 +108,3 @@ def columns_behind(steps: Sequence[Step], i: int) -> list[str]:
                     f"{params['party']}.{params['table']}.{params['column']} [{params['low']}, {params['high']}]"
                 )
     return sorted(found)[:6]
-
-
-def _exact(constant: Step) -> bool:
-    return whole(constant_values(constant.params), constant.params["scale"])

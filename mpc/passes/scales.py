@@ -155,10 +155,10 @@ class _Settling:
         self.steps[i] = replace(step, params={**step.params, "scale": scale})
 
     def is_small(self, i: int) -> bool:
-        """Whether a product computes few enough terms, of shared values, to be computed in limbs without a need."""
+        """Whether a product computes few enough terms, of a shared value, to be computed in limbs without a need."""
         operands = [self.types[j] for j in self.steps[i].inputs]
         terms = self.types[i].size * (operands[0].shape[-1] if self.steps[i].op == "matmul" else 1)
-        return terms <= _SMALL and all(x.visibility == SHARED for x in operands)
+        return terms <= _SMALL and any(x.visibility == SHARED for x in operands)
 
     def round_product(self, i: int, wanted: Callable[[int], bool]) -> bool:
         """Make a product of reals a rounded one: at its owner, or in limbs where wanted."""

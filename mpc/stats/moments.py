@@ -61,9 +61,9 @@ def corr(x: Value, y: Value | None = None) -> Value:
     columns = _pair(x, y, "corr")
     columns.check_spread("corr")
     products = columns.comoments()
-    squares, varies = spread(products, columns.rows)
+    squares, varies = spread(products, LEAST_VARIANCE * columns.rows)
     factors = record("rsqrt", squares, **_FUNCTION)
-    found = record("correlations", products, factors, scale=52)
+    found = record("correlations", products, factors)
     both = varies.reshape(-1, 1) & varies
     if y is not None:
         return flagged(found[0, 1], both[0, 1])
@@ -108,10 +108,9 @@ def describe(x: Value, ddof: int = 1) -> Description:
     )
 
 
-def spread(products: Value, rows: int) -> tuple[Value, Value]:
-    """The diagonal of comoments of columns within [-1, 1], raised to the least that counts; where it reached that."""
+def spread(products: Value, least: float) -> tuple[Value, Value]:
+    """The diagonal of a matrix, raised to the least that counts; where it reached that."""
     squares = products.reshape(-1)[:: products.shape[0] + 1]
-    least = LEAST_VARIANCE * rows
     return maximum(squares, least), squares >= least
 
 

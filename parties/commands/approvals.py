@@ -13,6 +13,7 @@ from mpc.errors import BeaverError
 from parties.commands.common import Directory, Own, own_config, telling
 
 if TYPE_CHECKING:
+    from mpc.sources import SourceName
     from parties.approvals import Approvals, Request
 
 __all__ = ["app"]
@@ -63,7 +64,7 @@ def deny(
         print(f"denied {found.id[:8]} of {found.analyst}")
 
 
-def _approvals(directory: Path, name: str) -> tuple[Approvals, bytes, str]:
+def _approvals(directory: Path, name: str) -> tuple[Approvals, bytes, SourceName]:
     """The requests here, the digest of the present agreement, and its source of random material."""
     from parties.agreement import Agreement
     from parties.approvals import Approvals
@@ -74,7 +75,7 @@ def _approvals(directory: Path, name: str) -> tuple[Approvals, bytes, str]:
     return Approvals(config.state / "approvals.sqlite"), agreement.digest(), agreement.source
 
 
-def _show(request: Request, source: str) -> None:
+def _show(request: Request, source: SourceName) -> None:
     from mpc.explain import explain
     from mpc.plan import Plan
     from parties.errors import printable

@@ -38,19 +38,20 @@ class Encryptor:
         self._randomness = randomness
         self._ring, self._small = ring(p.degree, p.primes), ring(p.degree, p.primes[:KEPT])
         seed = randomness.words(4)
-        self.header = np.concatenate([seed, _tag(seed, p, label)])
-        self._uniform = _uniform(seed, p, label)
+        self._key = derive(seed.tobytes(), "lattice", *_statement(p), *label)
+        self.header = np.concatenate([seed, _tag(self._key)])
         secrets = _ternary(randomness, p.groups, p.degree)
         self._negated = self._ring.forward(self._ring.residues(np.negative(secrets)[None], scale=_WORD))[:, None]
         small = self._small.residues(secrets[None], scale=_unscaled(self._small))
         self._secrets = self._small.forward(small)[:, None]
 
-    def encrypt(self, x: Array) -> Array:
-        """The words b = encoded x + e - a s of polynomials (groups, blocks, n), for the next blocks."""
-        groups, blocks, n = x.shape
-        a = self._ring.uniform(self._uniform, blocks)
-        message = self._ring.encode(x.reshape(-1, n), self._randomness.words((groups * blocks, n)))
-        b = self._ring.forward(message).reshape(groups, blocks, -1, n)
+    def encrypt(self, x: Array, blocks: range) -> Array:
+        """The words b = encoded x + e - a s of some blocks' polynomials (groups, blocks, n)."""
+        groups, count, n = x.shape
+        a = self._ring.uniform(_uniform(self._key, blocks), count)
+        errors = Stream(self._randomness.words(4).tobytes())  # streams are fastest from their start
+        message = self._ring.encode(x.reshape(-1, n), errors.words((groups * count, n)))
+        b = self._ring.forward(message).reshape(groups, count, -1, n)
         self._ring.accumulate(self._negated, a[:, None], b)
         return b.reshape(-1).view(np.uint64)
 
@@ -80,13 +81,13 @@ class Answerer:
         self, peer: int, parameters: Parameters, label: Label, header: Array, y: Array, randomness: Stream
     ) -> None:
         p = parameters
-        if not np.array_equal(header[4:], _tag(header[:4], p, label)):
+        self._key = derive(header[:4].tobytes(), "lattice", *_statement(p), *label)
+        if not np.array_equal(header[4:], _tag(self._key)):
             raise InvalidMessage(peer, "a key of another session or product, or for other parameters")
         self._peer = peer
         self._parameters = p
         self._y = y
         self._randomness = randomness
-        self._uniform = _uniform(header[:4], p, label)
         self._ring = ring(p.degree, p.primes)
         self._sums = [
             (self._zeros(p.groups, part, p.high * p.wide), self._zeros(1, part, p.degree)) for part in p.answers
@@ -98,7 +99,7 @@ class Answerer:
         b = _residues(words).reshape(p.groups, count, -1, p.degree)
         if not modulo.contains(b):
             raise InvalidMessage(self._peer, "ciphertexts with numbers that are no residues of their primes")
-        a = modulo.uniform(self._uniform, count)[None]
+        a = modulo.uniform(_uniform(self._key, blocks), count)[None]
         for answers, (c0, c1) in zip(p.answers, self._sums, strict=True):
             y = pack_y(p, self._y, blocks, answers)
             if blocks.start == 0:
@@ -158,12 +159,13 @@ def _flooding(randomness: Stream, bits: int, count: int) -> Array:
     return words
 
 
-def _uniform(seed: Array, parameters: Parameters, label: Label) -> Stream:
-    return Stream(derive(seed.tobytes(), "lattice uniform", *_statement(parameters), *label))
+def _uniform(key: bytes, blocks: range) -> Stream:
+    """The stream of the uniform halves of some blocks."""
+    return Stream(derive(key, "uniform", blocks.start))
 
 
-def _tag(seed: Array, parameters: Parameters, label: Label) -> Array:
-    return np.frombuffer(derive(seed.tobytes(), "lattice key", *_statement(parameters), *label), np.uint64)
+def _tag(key: bytes) -> Array:
+    return np.frombuffer(derive(key, "tag"), np.uint64)
 
 
 def _statement(p: Parameters) -> tuple[int, ...]:

@@ -130,7 +130,7 @@ async def encrypt(
         await send(peer, key.header)
         for blocks in p.segments:
             # 1. b = q x / 2^64 + e - a s for every block; block 0, x = 0, is the public key
-            await send(peer, key.encrypt(pack_x(p, x[rows], blocks)))
+            await send(peer, key.encrypt(pack_x(p, x[rows], blocks), blocks))
         parts = []
         for answers in p.answers:
             # 3. z = 2^64 (c0 + c1 s) / q

@@ -119,17 +119,19 @@ def transpose(rows: _Words, place: int, blocks: _Words) -> None:
 @compiled(_MATRIX, _VECTOR, types.uint64[:, ::1])
 def add_offset(blocks: _Words, offset: _Words, out: _Words) -> None:
     """Set out = blocks ^ offset."""
+    words, sums = blocks.reshape(blocks.size), out.reshape(out.size)
     for i in range(blocks.shape[0]):
-        out[i, 0] = blocks[i, 0] ^ offset[0]
-        out[i, 1] = blocks[i, 1] ^ offset[1]
+        sums[2 * i] = words[2 * i] ^ offset[0]
+        sums[2 * i + 1] = words[2 * i + 1] ^ offset[1]
 
 
 @compiled(_MATRIX, types.uint64, types.uint64, types.uint64[:, ::1])
 def add_tweaks(blocks: _Words, first: int, number: int, out: _Words) -> None:
     """Set out[i] = blocks[i] ^ (first + i, number)."""
+    words, sums = blocks.reshape(blocks.size), out.reshape(out.size)
     for i in range(blocks.shape[0]):
-        out[i, 0] = blocks[i, 0] ^ (np.uint64(first) + np.uint64(i))
-        out[i, 1] = blocks[i, 1] ^ np.uint64(number)
+        sums[2 * i] = words[2 * i] ^ (np.uint64(first) + np.uint64(i))
+        sums[2 * i + 1] = words[2 * i + 1] ^ np.uint64(number)
 
 
 @compiled(_MATRIX, _MATRIX, types.int64, types.uint64[:, ::1])

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 import mpc
 from mpc.data import Data
+from mpc.encoding import encode_column
 from mpc.errors import PlanError
 from mpc.operations.inputs import Constant
 from mpc.plan import Step
 from mpc.schema import Column, Table
 from mpc.sensitivity import Sensitivity, sensitivities
 from mpc.trace import Trace
-from mpc.values import Value
+from mpc.values import Value, record
 
 ROWS = 4
 SCHEMA = {
@@ -209,6 +210,70 @@ def _made(kind: int, x: Value, y: Value, number: int) -> Value | None:
 @given(scripts(), st.integers(0, 1000))
 def test_no_row_moves_a_value_further_than_is_said(script: Callable[[Data], Value], seed: int) -> None:
     check(script, seed)
+
+
+def cubed(x: Value) -> Value:
+    return x * x * x
+
+
+COMPILED: dict[str, Callable[[Any], Any]] = {
+    "a mean": lambda data: data.party("north")["t"]["cost"].mean(),
+    "a joint mean": lambda data: data.table("t")["cost"].mean(),
+    "deviations": lambda data: record("deviations", data.party("north")["t"]["cost"], scale=0),
+    "of a matrix": lambda data: record("deviations", data.party("north")["t"][["cost", "a"]], scale=0),
+    "of several owners": lambda data: record("deviations", data.table("t")["cost"], scale=0),
+    "a covariance": lambda data: record(
+        "comoment", *(data.party("north")["t"][name] for name in ("cost", "a")), scale=0
+    ),
+    "covariances": lambda data: record("comoment", *[data.party("north")["t"][["cost", "a"]]] * 2, scale=0),
+    "a mean in float64": lambda data: record("mean", data.party("north")["t"]["cost"], about=1.5, scale=0),
+    "a product of reals": lambda data: data.party("north")["t"]["cost"] @ data.party("south")["t"]["cost"],
+    "a cube": lambda data: cubed(data.party("north")["t"]["cost"]).sum(),
+    "rounded": lambda data: (data.party("north")["t"]["cost"] * cubed(data.party("south")["t"]["cost"])).sum(),
+    "sorted": lambda data: mpc.sort(data.party("north")["t"]["cost"]) @ [1.0, 0.0, 2.0, 0.5],
+    "clipped": lambda data: mpc.minimum(data.party("north")["t"]["cost"], 3.5).sum(),
+}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_plans_with_reals(name: str) -> None:
+    """The same of plans as they run, with scales and roundings."""
+    schema = {
+        party: {"t": Table(ROWS, {"cost": Column("real", -2.5, 7.25), "a": Column("integer", -3, 5)})}
+        for party in ("north", "south")
+    }
+    plan = mpc.computation(lambda data: mpc.noisy(COMPILED[name](data))).plan(schema)
+    ((step, found),) = sensitivities(plan.steps, plan.types, {}).items()
+    chance = np.random.default_rng(3)
+
+    def clear(columns: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray:
+        values: list[np.ndarray] = []
+        for each in plan.steps[:step]:
+            inputs = [values[j] for j in each.inputs]
+            if each.op == "column":
+                values.append(encode_column(columns[each.params["party"], each.params["column"]], each.params))
+            elif each.op == "constant":
+                values.append(Constant().encoded(each.params))
+            elif each.op == "share":
+                values.append(inputs[0])
+            else:
+                values.append(each.operation.evaluate(inputs, [plan.types[j] for j in each.inputs], each.params))
+        return values[plan.steps[step].inputs[0]].view(np.int64)
+
+    for _ in range(30):
+        columns: dict[tuple[str, str], np.ndarray] = {}
+        for party in schema:
+            columns[party, "cost"] = chance.choice([-2.5, 7.25, 1.0], ROWS)
+            columns[party, "a"] = chance.choice([-3, 5, 0], ROWS)
+        value = clear(columns)
+        for party in schema:
+            other = {key: values.copy() for key, values in columns.items()}
+            row = chance.integers(ROWS)
+            other[party, "cost"][row], other[party, "a"][row] = chance.choice([-2.5, 7.25]), chance.choice([-3, 5])
+            moved = np.atleast_1d(clear(other) - value).astype(object)
+            most = found.get((party, "t"), Sensitivity(0, 0))
+            assert abs(moved).sum() <= most.l1
+            assert (moved**2).sum() <= most.l2_squared
 
 
 REFUSED: dict[str, tuple[Callable[[Data], Value], str]] = {

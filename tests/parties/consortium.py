@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -177,7 +177,7 @@ class Running:
     def own_copy(self, member: str, file: str, old: str = "", new: str = "") -> Path:
         """Give the member its own copy of consortium.toml or agreement.toml, with a change.
 
-        In either case it has an agreement of its own that all parties signed, as far as its consortium.toml says.
+        In either case it has an agreement of its own, which all parties signed whose keys are in its consortium.toml.
         """
         files = dict.fromkeys(("consortium.toml", "agreement.toml") if file == "consortium.toml" else (file,))
         config = self.folder / member / "party.toml"
@@ -191,7 +191,8 @@ class Running:
         own = PartyConfig.load(config)
         for party in self.parties:
             theirs = PartyConfig.load(self.folder / party / "party.toml")
-            sign(theirs.model_copy(update={"consortium": own.consortium, "agreement": own.agreement}), time.time())
+            with suppress(Fault):
+                sign(theirs.model_copy(update={"consortium": own.consortium, "agreement": own.agreement}), time.time())
         return self.folder / member / file
 
     def start(self, *members: str, **options: Any) -> Running:

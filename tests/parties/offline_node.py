@@ -18,6 +18,7 @@ from parties import handshake, node
 from parties.config import PartyConfig
 from parties.log import Log
 from protocols.ot import base
+from protocols.ot.messages import send
 from protocols.ring import Array
 
 WITHIN_S = 2.0
@@ -25,7 +26,6 @@ WITHIN_S = 2.0
 
 def alter(how: str) -> None:
     """From here on material is made so."""
-    send = base.send
 
     async def points(peer: int, words: Array) -> None:
         await send(peer, np.full_like(words, ~np.uint64(0)))
@@ -37,11 +37,11 @@ def alter(how: str) -> None:
         case "patient":
             handshake._STALL_S = WITHIN_S
         case "still":
-            node.made_together = lambda *_: time.sleep(3600)  # type: ignore[assignment,return-value]
+            vars(node)["made_together"] = lambda *_: time.sleep(3600)
         case "points":
-            base.send = points  # type: ignore[assignment]
+            vars(base)["send"] = points
         case "words":
-            base.send = words  # type: ignore[assignment]
+            vars(base)["send"] = words
 
 
 def main() -> None:

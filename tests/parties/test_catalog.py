@@ -29,7 +29,7 @@ TABLES = {
 SCRIPT = """@mpc.computation
 def ages(data):
     visits = data.table("visits")
-    return {"mean": mpc.noisy(visits["age"].mean()), "both": data.party("north")["visits"]["age"].sum()}
+    return {"mean": mpc.noisy(visits["age"].mean(), 0.25), "both": data.party("north")["visits"]["age"].sum()}
 """
 
 

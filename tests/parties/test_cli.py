@@ -258,6 +258,22 @@ def test_up_takes_no_module_from_the_folder_it_is_started_in(idle: Running) -> N
     process.communicate(timeout=15)
 
 
+def test_up_starts_no_dealer_where_none_is_agreed(idle: Running) -> None:
+    agreed = idle.folder / "agreement.toml"
+    before = agreed.read_text()
+    idle.terms(('source = "dealer"', 'source = "pairwise"'))
+    process = up(idle)
+    try:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in idle.parties] == [f"{party}: ready\n" for party in idle.parties]
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=15)[0] == ""
+    finally:
+        process.kill()
+        agreed.write_text(before)
+        idle.sign()
+
+
 def test_up_shows_nothing_that_steers_a_terminal(idle: Running) -> None:
     process = up(idle)
     assert process.stdout is not None

@@ -19,6 +19,7 @@ import pytest
 
 import mpc
 from mpc.computation import Computation
+from parties.client import Analyst
 from parties.errors import Fault
 from parties.identity import Identity
 
@@ -362,21 +363,41 @@ def test_an_analyst_with_another_agreement(running: Running, configured: Callabl
         running.run(total)
 
 
-def test_a_node_that_lists_another_key_for_a_peer(running: Running, configured: Callable[..., None]) -> None:
-    key = Identity.load(running.folder / "north" / "identity.key").verify_key
+def test_a_node_that_lists_another_key_for_a_member(running: Running, configured: Callable[..., None]) -> None:
+    key = Identity.load(running.folder / "bob" / "identity.key").verify_key
     configured("south", "consortium.toml", key, Identity.create().verify_key)
     with refused("CONSORTIUM_DIFFERS", "south"):
         running.run(total)
 
 
-def test_an_analyst_who_lists_another_key_for_a_node(running: Running, configured: Callable[..., None]) -> None:
+def test_a_node_that_lists_another_key_for_a_party_does_not_start(running: Running) -> None:
+    """It takes the agreement for one that this party did not sign."""
+    key = Identity.load(running.folder / "north" / "identity.key").verify_key
+    config = running.folder / "south" / "party.toml"
+    before = config.read_bytes()
+    running.own_copy("south", "consortium.toml", key, Identity.create().verify_key)
+    try:
+        started = running.beaver("node", "south/party.toml")
+        assert started.returncode == 1
+        assert "not signed by north" in started.stderr
+        assert "[AGREEMENT_UNSIGNED]" in started.stderr
+    finally:
+        config.write_bytes(before)
+
+
+def test_an_analyst_who_lists_another_key_for_a_node(
+    running: Running, configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = Identity.load(running.folder / "north" / "identity.key").transport_key
     configured("analyst", "consortium.toml", key, Identity.create().transport_key)
+    with refused("AGREEMENT_UNSIGNED", "north"):
+        running.run(total)
+    monkeypatch.setattr(Analyst, "check_in_force", lambda self: None)
     with refused("WRONG_KEY", "north"):
         running.run(total)
 
 
-def test_an_analyst_whom_nobody_knows(running: Running) -> None:
+def test_an_analyst_whom_nobody_knows(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their own consortium.toml lists them; the nodes' does not."""
     stranger = running.folder / "stranger"
     shutil.copytree(running.folder / "analyst", stranger)
@@ -388,6 +409,9 @@ def test_an_analyst_whom_nobody_knows(running: Running) -> None:
     (stranger / "consortium.toml").write_text(text)
     config = stranger / "party.toml"
     config.write_text(config.read_text().replace('"../consortium.toml"', '"consortium.toml"'))
+    with refused("AGREEMENT_ALTERED"):
+        running.run(total, "stranger")
+    monkeypatch.setattr(Analyst, "check_in_force", lambda self: None)
     with refused("WRONG_KEY"):
         running.run(total, "stranger")
     assert running.run(total)["result"] == TOTAL

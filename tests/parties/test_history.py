@@ -183,6 +183,13 @@ def test_later_results_are_compared_with_all_earlier_ones(database: Database) ->
     assert near(database, Used("other table", "staff", sketched(range(1, 100)))) == []
 
 
+def test_results_of_one_plan_are_compared_too(database: Database) -> None:
+    """For random samples that is only known once they are drawn."""
+    results = [Used("a", "visits", sketched(range(100))), Used("b", "visits", sketched(range(1, 100)))]
+    assert near(database, *results) == ["b"]
+    assert near(database, *results, results[0]) == ["b"]
+
+
 def test_it_is_remembered_over_a_restart_and_a_new_agreement(tmp_path: Path) -> None:
     path = tmp_path / "privacy.sqlite"
     remember(Database(path, history.TABLES, 7, "", ""), Used("all", "visits", sketched(range(100))), agreement="old")
@@ -217,14 +224,14 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 def test_a_differencing_pair_is_refused_by_the_nodes(running: Running) -> None:
     assert running.run(lambda data: data.table("visits")["age"].sum())["result"] == 1560
-    with refused("PLAN_REFUSED", "differ in fewer than 10 from those of an earlier result", "earlier results"):
+    with refused("PLAN_REFUSED", "differ in fewer than 10 from those of another result", "earlier results"):
         running.run(lambda data: age(data)[1:].sum())
     assert running.run(lambda data: data.table("visits")["age"].sum())["result"] == 1560
     assert running.run(lambda data: age(data)[:30].sum())["result"] == 435
     running.script("@mpc.computation\ndef near(data):\n    return data.party('north')['visits']['age'][2:].sum()\n")
     said = running.beaver("explain", "script.py").stdout
     assert "north will refuse" in said
-    assert "from those of an earlier result" in said
+    assert "from those of another result" in said
 
 
 def test_it_is_still_refused_when_all_was_restarted_and_the_table_written_anew(running: Running) -> None:
@@ -235,10 +242,19 @@ def test_it_is_still_refused_when_all_was_restarted_and_the_table_written_anew(r
     running.start()
     assert running.run(lambda data: data.table("visits")["age"].sum())["result"] == 1560
     write_csv(running.data("north") / "visits.csv", {"age": list(range(1, 40))})
-    with refused("PLAN_REFUSED", "from those of an earlier result"):
+    with refused("PLAN_REFUSED", "from those of another result"):
         running.run(lambda data: data.table("visits")["age"].sum())
     write_csv(running.data("north") / "visits.csv", {"age": [*range(25), 7]})
     assert running.run(lambda data: data.table("visits")["age"].sum())["result"] == 780 + 307
+
+
+def test_random_samples_that_are_nearly_the_whole_table(running: Running) -> None:
+    assert len(running.run(lambda data: {"n": data.table("visits").sample(40)["age"].mean()})) == 1
+    with refused("PLAN_REFUSED", "from those of another result"):
+        running.run(
+            lambda data: {"all": age(data).sum(), "most": data.party("north")["visits"].sample(38)["age"].sum()}
+        )
+    assert running.run(lambda data: age(data).sum())["result"] == 780
 
 
 def test_so_many_results_without_noise_as_agreed(running: Running) -> None:

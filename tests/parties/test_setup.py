@@ -13,6 +13,7 @@ import pytest
 
 from parties.agreement import Agreement
 from parties.config import Consortium, PartyConfig, check_identity
+from parties.draft import draft
 from parties.errors import Fault
 from parties.identity import Identity
 from parties.setup import create_consortium
@@ -45,6 +46,18 @@ def test_all_that_is_written_loads(tmp_path: Path) -> None:
         assert config.data.is_dir()
         check_identity(config, consortium, Identity.load(config.key))
         assert Agreement.load(config.agreement, consortium).data == {party: {} for party in PARTIES}
+
+
+def test_where_the_parties_make_random_material_there_is_no_dealer(tmp_path: Path) -> None:
+    written = create_consortium(tmp_path, PARTIES, base_port=65530, source="pairwise")
+    consortium = Consortium.load(tmp_path / "consortium.toml")
+    assert consortium.dealer is None
+    assert not (tmp_path / "dealer").exists()
+    assert Agreement.load(tmp_path / "agreement.toml", consortium).source == "pairwise"
+    assert not any("dealer" in path.read_text() for path in written)
+    (tmp_path / "north" / "data" / "t.csv").write_text("x\n1\n")
+    drafted = draft(consortium, {"north": tmp_path / "north" / "data"}, "none")
+    assert 'source = "pairwise"' in drafted
 
 
 def test_keys_and_folders_are_private(tmp_path: Path) -> None:

@@ -140,13 +140,14 @@ def run(p: Parameters, x: list[list[int]], y: list[list[int]], label: tuple, key
     # the owner of X
     seed = encrypting.words(4)
     statement = (p.rows, p.length, p.columns, p.high, p.deep, p.wide, p.digits, p.degree, *p.primes)
-    stream = Stream(derive(seed.tobytes(), "lattice uniform", *statement, *label))
+    key = derive(seed.tobytes(), "lattice", *statement, *label)
     secrets = ternary(encrypting, p.groups, p.degree)
     a: list[Polynomial] = []
     b: list[list[Polynomial]] = [[] for _ in secrets]
     for blocks in p.segments:
+        stream = Stream(derive(key, "uniform", blocks.start))
         new = [polynomial(residues, p.primes) for residues in uniform(p, stream, len(blocks))]
-        words = draw(encrypting, p.groups * len(blocks), p.degree)
+        words = draw(Stream(encrypting.words(4).tobytes()), p.groups * len(blocks), p.degree)
         for group, secret in enumerate(secrets):
             for number, block in enumerate(blocks):
                 message = encoded(q, packed_x(p, x, group, block), words[group * len(blocks) + number])

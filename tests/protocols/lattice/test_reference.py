@@ -44,7 +44,7 @@ def test_every_number_is_as_in_the_reference(name: str) -> None:
     encryptor = Encryptor(1, p, label, Stream(keys[0]))
     answerer = Answerer(0, p, label, encryptor.header, y, Stream(keys[1]))
     for blocks in p.segments:
-        words = encryptor.encrypt(pack_x(p, x, blocks))
+        words = encryptor.encrypt(pack_x(p, x, blocks), blocks)
         sent = words.view(np.uint32).reshape(p.groups, len(blocks), len(p.primes), p.degree).tolist()
         for group, row in enumerate(sent):
             for block, transforms in zip(blocks, row, strict=True):

@@ -56,14 +56,6 @@ class Masking(Stream):
         return drawn
 
 
-class Nearest(Stream):
-    """The randomness of X's owner, but for rounding, which is always to the nearest."""
-
-    def words(self, shape):
-        drawn = super().words(shape)
-        return drawn & ~np.uint64((1 << 22) - 1) | np.uint64(1 << 21) if drawn.ndim == 2 else drawn
-
-
 class View(NamedTuple):
     """For either Y and every key: the noise of every output, in units of the flooding's bound, and c1.
 
@@ -100,12 +92,12 @@ def c1(words: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([part.view(np.uint32)[: len(blocks) * KEPT * P.degree] for blocks, part in parts])
 
 
-def see(phases: list[np.ndarray], stream: type[Stream] = Stream, ternary: Callable = encryption._ternary) -> View:
+def see(phases: list[np.ndarray], ternary: Callable = encryption._ternary) -> View:
     view = View(([], []), ([], []), ([], []))
     x = np.full((1, LENGTH), X, np.uint64)
     for _ in range(KEYS):
-        encryptor = Encryptor(1, P, ("session",), stream(os.urandom(32)))
-        sent = [encryptor.encrypt(pack_x(P, x, blocks)) for blocks in P.segments]
+        encryptor = Encryptor(1, P, ("session",), Stream(os.urandom(32)))
+        sent = [encryptor.encrypt(pack_x(P, x, blocks), blocks) for blocks in P.segments]
         for which, y in enumerate(Ys):
             mask = int(y[0, 0]) * X * LENGTH - SHARE
             received = answers(encryptor.header, sent, y, mask, ternary)
@@ -173,8 +165,14 @@ def test_without_the_encryption_of_zero_c1_tells(phases: list[np.ndarray]) -> No
     assert what_tells(see(phases, ternary=no_ternary)) == {"c1"}
 
 
-def test_rounded_to_the_nearest_the_noise_tells(phases: list[np.ndarray]) -> None:
-    assert "the mean of the noise" in what_tells(see(phases, stream=Nearest))
+def test_rounded_to_the_nearest_the_noise_tells(phases: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = Ring.encode
+
+    def nearest(self: Ring, x: np.ndarray, random: np.ndarray) -> np.ndarray:
+        return encode(self, x, random & ~np.uint64((1 << 22) - 1) | np.uint64(1 << 21))
+
+    monkeypatch.setattr(Ring, "encode", nearest)
+    assert "the mean of the noise" in what_tells(see(phases))
 
 
 def test_shares_are_uniform_and_independent_of_the_operands() -> None:
@@ -185,7 +183,7 @@ def test_shares_are_uniform_and_independent_of_the_operands() -> None:
         y = np.full((1, p.columns), value, np.uint64)
         answerer = Answerer(0, p, ("session",), encryptor.header, y, Stream(os.urandom(32)))
         for blocks in p.segments:
-            answerer.receive(encryptor.encrypt(pack_x(p, np.full((1, 1), value, np.uint64), blocks)), blocks)
+            answerer.receive(encryptor.encrypt(pack_x(p, np.full((1, 1), value, np.uint64), blocks), blocks), blocks)
         for number, blocks in enumerate(p.answers):
             words, share = answerer.answer(number)
             for part in (share, encryptor.decrypt(words, blocks)):
