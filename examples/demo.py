@@ -1,8 +1,8 @@
 """What `make demo` runs: each example as a consortium of real processes, its joint results beside the pooled plaintext.
 
 For each example a fresh consortium under `.demo/<example>`: keys and folders by `beaver init`, the example's data and
-agreement, which every party signs, `beaver up` for nodes and dealer (none where the agreement says so: `source`), `beaver explain`, `beaver run`. The nodes are
-stopped whatever happens.
+agreement, which every party signs, `beaver up` for the nodes, and for the dealer if the agreement names one, `beaver
+explain`, `beaver run`. The nodes are stopped whatever happens.
 """
 
 from __future__ import annotations

@@ -108,7 +108,9 @@ class FilteredColumn:
     def std(self, ddof: int = 0) -> Value:
         """Their standard deviation: the root of `var`."""
         variance, unit = self._variance(ddof)
-        return self._defined(record("sqrt", variance, **{**RECORDED, "precision": 30}), ddof + 1, unit)
+        least = self._least_variance()
+        root = record("sqrt", maximum(variance, least), **{**RECORDED, "precision": 24})
+        return self._defined(where(variance > least, root, 0), ddof + 1, unit)
 
     def min(self) -> Value:
         """The smallest of them."""
@@ -155,16 +157,23 @@ class FilteredColumn:
         return _product(self._total(x), self._per_row())
 
     def _variance(self, ddof: int) -> tuple[Value, float]:
-        """And the unit that its root counts in."""
+        """And the unit that its root counts in. Below what roundings amount to it is 0."""
         z, _, unit = self._normalised()
-        squares = self._total(z * z) - _product(self._total(z), self._mean(z).clip(-1, 1))
-        return _product(squares, self._per_row(ddof)).clip(0, ddof + 1), unit
+        squares = self._total(_product(z, z)) - _product(self._total(z), self._mean(z).clip(-1, 1))
+        variance = _product(squares, self._per_row(ddof)).clip(0, ddof + 1)
+        return where(variance > self._least_variance(), variance, 0), unit
+
+    def _precision(self) -> int:
+        """Bits that a reciprocal of the count can have."""
+        octaves = self.condition.shape[-1].bit_length() - 1
+        return min(MOST_PRECISION, RING_BITS - _ROOM - octaves)
+
+    def _least_variance(self) -> float:
+        return 2.0 ** (3 - self._precision())
 
     def _per_row(self, less: int = 0) -> Value:
         """1 / (count - less), as exact as there is room for; 1 where there are no more rows than that."""
-        octaves = self.condition.shape[-1].bit_length() - 1
-        precision = min(MOST_PRECISION, RING_BITS - _ROOM - octaves)
-        return record("reciprocal", maximum(self.count() - less, 1), **{**RECORDED, "precision": precision})
+        return record("reciprocal", maximum(self.count() - less, 1), **{**RECORDED, "precision": self._precision()})
 
     def _or_else(self, end: int) -> Value:
         """The selected values, and for the others an end of the range."""
@@ -208,7 +217,9 @@ def histogram(values: Value | FilteredColumn, bins: Sequence[float]) -> Value:
 
 
 def _product(x: Value, y: Value) -> Value:
-    """x * y, rounded to as many digits as there is room for."""
+    """x * y, of reals rounded to as many digits as there is room for."""
+    if x.type.domain.scale + y.type.domain.scale == 0:
+        return x * y
     return record("multiply_rounded", x, y, scale=0)
 
 

@@ -76,4 +76,7 @@ class Groups:
         if name not in _FUNCTIONS:
             raise ScriptError(f"groupby: {name!r} is no aggregate", f"There are: {', '.join(_FUNCTIONS)}.")
         values = self._table[column]
-        return concat([_FUNCTIONS[name](FilteredColumn(values, condition)) for condition in self._conditions])
+        parts = [_FUNCTIONS[name](FilteredColumn(values, condition)) for condition in self._conditions]
+        joined = concat([part.without_unit() for part in parts])
+        unit = parts[0].unit
+        return Value(joined._trace, joined.step, joined.defined, None if unit is None else unit[0])

@@ -16,7 +16,7 @@ SourceName = Literal["dealer", "pairwise"]
 """A helper process that sees no data; or nobody but the parties."""
 
 _WORD = 8
-_DEALT_PER_S = 10e6
+_DEALT_PER_S = 30e6
 """Words of material that a dealer and the parties get ready in a second, measured: 3 to 100 million."""
 _MADE_PER_S = 60e6
 """Bytes that a party sends in a second while two make material on two cores, measured: 40 to 120 million."""

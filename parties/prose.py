@@ -30,8 +30,8 @@ _KINDS = {
     "functions": "quotients, roots, exponentials, logarithms",
     "equations": "solving systems of equations, as a regression does",
     "comparisons": "comparing values, and going on with those for which something holds",
-    "extremes": "the smallest and the largest value, and where it stands",
-    "choices": "taking out rows by their position, or by chance",
+    "rankings": "sorting, the smallest and the largest value, medians and other quantiles",
+    "choices": "taking out rows by their position",
 }
 """What the kinds of operations are, in plain words."""
 

@@ -39,8 +39,8 @@ KINDS: Mapping[str, frozenset[str]] = {
     "comparisons": frozenset(
         {"absolute", "and", "equal", "less", "maximum", "minimum", "not", "where", "xor"},
     ),
-    "extremes": frozenset({"argmax", "argmin", "max", "min"}),
-    "choices": frozenset({"index", "sample"}),
+    "rankings": frozenset({"argmax", "argmin", "argsort", "max", "min", "quantile", "sort"}),
+    "choices": frozenset({"index"}),
 }
 """The operations of plans, by the words that an agreement has for them. Those in none compute nothing of their own."""
 

@@ -43,8 +43,8 @@ FAN_IN = 4
 class Mask(Demand):
     """Demand for random numbers r of some nibbles, as words and by bits, and all products of bits within a nibble.
 
-    As words they count modulo 16^nibbles: a source may add any multiple. Bit j of nibble k has its plane at [j, k]. With
-    `borrows`, one random bit more to every nibble, at [4, k], and its products with those of the lowest three bits.
+    As words they count modulo 16^nibbles: a source may add any multiple. Bit j of nibble k has its plane at [j, k].
+    With `borrows`, one random bit more a nibble, at [4, k], and its products with those of the lowest three bits.
     """
 
     parties: int

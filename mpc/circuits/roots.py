@@ -9,8 +9,9 @@ from mpc.circuits.builder import Ring
 from mpc.circuits.fixed import Fixed, nearest
 from mpc.circuits.narrow import SPARE, approximated, exponent, few_octaves, on_narrow, point_scale
 from mpc.circuits.normalise import normalised
+from mpc.circuits.wide import LIMB_BITS
 
-__all__ = ["root"]
+__all__ = ["root", "root_bits"]
 
 
 def root(f: str, y: Ring, low: int, high: int, unit: Fraction, scale: int, precision: int) -> Fixed:
@@ -33,3 +34,9 @@ def root(f: str, y: Ring, low: int, high: int, unit: Fraction, scale: int, preci
     table = Fixed(octave.table(entry), bits, max(entry(octave.first), entry(octave.last)))
     most = value(f, unit * (high if f == "sqrt" else low)) * (1 + Fraction(1, 1 << precision))
     return table.times(mantissa, scale, most)
+
+
+def root_bits(low: int, high: int, precision: int) -> int:
+    """Bits that `root` needs: more than the ring has, where it cannot compute."""
+    octaves = 0 if few_octaves(low, high) else high.bit_length() - low.bit_length()
+    return max(high.bit_length() + 4, octaves // 2 + precision + SPARE + 3 + LIMB_BITS)

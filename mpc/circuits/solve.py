@@ -26,7 +26,7 @@ from mpc.types import RING_BITS
 from protocols.products import Product
 from protocols.ring import Array
 
-__all__ = ["correlations", "greatest_inverse", "greatest_solution", "inverse", "solution"]
+__all__ = ["correlations", "greatest_inverse", "greatest_solution", "inverse", "solution", "step"]
 
 _STRETCHES = (Fraction(7, 4), Fraction(3, 2), Fraction(5, 4))
 """Below 2, which would make an eigenvalue of 1 one of 0; of few digits, for their squares are multiplied by."""
@@ -38,6 +38,9 @@ _CLOSE = Fraction(7, 8)
 """From where on stretching does not help."""
 
 _FINE = 1 << 80
+
+_FINEST = 36
+"""Fractional bits of a step at most."""
 
 _POLISHING = 3
 """Steps that compute R X anew: what has gathered of roundings goes, and what I - R X is off by is squared."""
@@ -70,7 +73,7 @@ def inverse(r: Fixed, bits: int) -> Fixed:
     y = Fixed(r.words, r.scale + trace_bits, r.bound).at(y_scale).words
     x: Ring | None = None
     for stretch in schedule[:-_POLISHING]:
-        step = _step(y, stretch, y_scale)
+        step = _doubled(y, stretch, y_scale)
         both = y if x is None else concat([x, y])
         both = _matmul(both, step, room, room, y_scale + _DIGITS)
         x, y = (step.scaled(x_scale - y_scale - _DIGITS), both) if x is None else (both[:size], both[size:])
@@ -78,7 +81,7 @@ def inverse(r: Fixed, bits: int) -> Fixed:
     r_at = r.at(y_scale)
     for _ in range(_POLISHING):
         y = _matmul(r_at.words, x, room, room, x_scale + trace_bits)
-        x = _matmul(x, _step(y, Fraction(1), y_scale), room, room, y_scale + _DIGITS)
+        x = _matmul(x, _doubled(y, Fraction(1), y_scale), room, room, y_scale + _DIGITS)
     return Fixed(x, x_scale + trace_bits, 1 << room - 1)
 
 
@@ -105,7 +108,38 @@ def solution(r: Fixed, x: Fixed, c: Fixed, bits: int) -> Fixed:
     return Fixed(b, scale, 1 << room - 1)
 
 
-def _step(y: Ring, stretch: Fraction, scale: int) -> Ring:
+def step(v: Fixed, x: Fixed, factors: Fixed, g: Fixed, most_score: int, most: int) -> Fixed:
+    """v + D X D g for D = diag(factors), kept within +-2^most; D g is first kept within +-2^most_score.
+
+    X has no eigenvalue above its bound: so has `inverse`.
+    """
+    size = x.words.shape[0]
+    room = _room(size)
+    x = x.at(room - 1 - _exponent(x))
+    reach = _exponent(g) + _exponent(factors)
+    score = _kept(g.at(_room(1) - 1 - _exponent(g)).times(factors, _room(1) - 2 - reach), most_score)
+    score = score.at(room - 1 - most_score)
+    # no longer than the longest vector of scores times the largest eigenvalue
+    moved = most_score + _exponent(x) + (size.bit_length() + 1) // 2
+    scale = room - 2 - moved
+    b = Fixed(_matmul(x.words, score.words, room, room, x.scale + score.scale - scale), scale, 1 << room - 2)
+    delta = b.times(factors, min(_FINEST, _room(1) - moved - _exponent(factors)))
+    return _kept(v + delta, most)
+
+
+def _kept(x: Fixed, exponent: int) -> Fixed:
+    """Numbers within +-2^exponent as they are, others at the nearer end: four rounds."""
+    end = 1 << x.scale + exponent
+    above, below = (end - x.words).negative(), (x.words + end).negative()
+    return Fixed(x.words + above.select(end - x.words) + below.select(-end - x.words), x.scale, end)
+
+
+def _exponent(x: Fixed) -> int:
+    """Of a power of two that no number exceeds."""
+    return (x.bound - 1).bit_length() - x.scale
+
+
+def _doubled(y: Ring, stretch: Fraction, scale: int) -> Ring:
     """2 a I - a^2 Y, with _DIGITS fractional bits more than Y has. No message."""
     return y * -int(stretch**2 * (1 << _DIGITS)) + _identity(y.shape[0], int(2 * stretch * (1 << scale + _DIGITS)))
 

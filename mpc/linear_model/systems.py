@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mpc.functions import absolute, maximum
 from mpc.values import Value, record
 
-__all__ = ["BITS", "System", "long_product"]
+__all__ = ["BITS", "System", "long_product", "weighted"]
 
-BITS = 20
+BITS = 16
 """Correlations with an eigenvalue below 2^-BITS count as singular, unless said otherwise."""
 
 _ROUNDINGS = 2.0**-12
@@ -55,3 +58,11 @@ def long_product(x: Value, y: Value, digits: int = 61) -> Value:
     for type_ in (x.type, y.type):
         reach *= max(abs(type_.low), abs(type_.high)) / type_.domain.denominator
     return record("long_product", x, y, fraction=max(0, digits - math.frexp(reach)[1]))
+
+
+def weighted(x: Value, y: Value, counts: NDArray[np.float64]) -> tuple[Value, float]:
+    """The sum of x_i y_i counts_i, where counts are powers of two, and the unit that it has."""
+    multiples = np.rint(counts / counts.min()).astype(np.int64)
+    # as many digits as the sum has room for
+    digits = 61 - int(multiples.max()).bit_length() - len(counts).bit_length()
+    return (long_product(x, y, max(digits, 20)) * multiples).sum(), float(counts.min())

@@ -18,7 +18,7 @@ from mpc.circuits.exponential import exponential
 from mpc.circuits.fixed import Fixed
 from mpc.circuits.logarithm import logarithm
 from mpc.circuits.logistic import sigmoid
-from mpc.circuits.roots import root
+from mpc.circuits.roots import root, root_bits
 from mpc.errors import PlanError
 from mpc.operations.base import Params
 from mpc.operations.real import Range, RealFunction, Reals, range_of, said
@@ -52,7 +52,7 @@ class Quotient(RealFunction):
 
     def crowding(self, inputs: Sequence[Type], params: Params) -> Sequence[int]:
         # the divisor's smallest values need their bits
-        return (0,) if inputs[1].bits + 2 <= RING_BITS else (0, 1)
+        return (0,) if inputs[1].bits + 3 <= RING_BITS else (0, 1)
 
     def words(self, operands: Sequence[Ring], types: Sequence[Type], scale: int, precision: int) -> Fixed:
         (x, y), (x_type, y_type) = operands, types
@@ -102,6 +102,9 @@ class Sqrt(RealFunction):
     def numbers(self, *operands: Reals) -> Reals:
         return np.sqrt(operands[0])
 
+    def room(self, precision: int, *inputs: Type) -> int:
+        return root_bits(inputs[0].low, inputs[0].high, precision)
+
     def words(self, operands: Sequence[Ring], types: Sequence[Type], scale: int, precision: int) -> Fixed:
         return root("sqrt", operands[0], *_ends(types[0]), scale, precision)
 
@@ -121,6 +124,9 @@ class Rsqrt(RealFunction):
 
     def numbers(self, *operands: Reals) -> Reals:
         return np.asarray(1 / np.sqrt(operands[0]))
+
+    def room(self, precision: int, *inputs: Type) -> int:
+        return root_bits(inputs[0].low, inputs[0].high, precision)
 
     def words(self, operands: Sequence[Ring], types: Sequence[Type], scale: int, precision: int) -> Fixed:
         return root("rsqrt", operands[0], *_ends(types[0]), scale, precision)

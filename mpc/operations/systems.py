@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,7 +19,8 @@ from mpc.circuits.fixed import Fixed
 from mpc.circuits.solve import correlations, greatest_inverse, greatest_solution, inverse, solution
 from mpc.circuits.wide import LIMB_BITS
 from mpc.errors import PlanError
-from mpc.operations.base import Circuit, Params, broadcast, meet
+from mpc.operations.arithmetic import Multiply
+from mpc.operations.base import Circuit, Params, meet
 from mpc.types import Domain, Shape, Type
 from protocols.ring import Array
 
@@ -35,7 +37,7 @@ _UNITS = 4
 
 
 class _System(Circuit):
-    """A function of matrices and vectors, with as many fractional bits as its bound leaves, unless it says otherwise."""
+    """A function of matrices and vectors, with as many fractional bits as its bound leaves."""
 
     @abstractmethod
     def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
@@ -53,16 +55,12 @@ class _System(Circuit):
         """The result's shape."""
         return inputs[0].shape
 
-    def fraction(self, inputs: Sequence[Type], params: Params) -> int:
-        """The result's fractional bits."""
-        bound = self.bound(inputs, params)
-        return max(0, _DIGITS - (math.ceil(bound) - 1).bit_length())
-
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         if any(x.domain.divisor != 1 for x in inputs):
             raise PlanError(f"{self.name}: numbers with a divisor")
-        scale = self.fraction(inputs, params)
-        most = math.ceil(self.bound(inputs, params) * (1 << scale)) + _UNITS
+        bound = self.bound(inputs, params)
+        scale = max(0, _DIGITS - (math.ceil(bound) - 1).bit_length())
+        most = math.ceil(bound * (1 << scale)) + _UNITS
         return Type(meet([x.visibility for x in inputs]), self.shape(inputs), Domain("real", scale), -most, most)
 
     def working_bits(self, inputs: Sequence[Type], params: Params) -> int:
@@ -162,16 +160,17 @@ class LongProduct(_System):
     elementwise = True
     parameters = {"fraction": int}
 
-    def shape(self, inputs: Sequence[Type]) -> Shape:
-        return broadcast([x.shape for x in inputs], self.name)
-
     def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
-        return math.prod(Fraction(max(abs(x.low), abs(x.high)), x.domain.denominator) for x in inputs)
+        type_ = self.infer(inputs, params)
+        return Fraction(max(-type_.low, type_.high), type_.domain.denominator)
 
-    def fraction(self, inputs: Sequence[Type], params: Params) -> int:
-        if not 0 <= params["fraction"] <= 1 << 10:
-            raise PlanError(f"{self.name}: {params['fraction']} fractional bits")
-        return int(params["fraction"])
+    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
+        exact, fraction = Multiply().infer(inputs, {}), params["fraction"]
+        if not 0 <= fraction <= 1 << 10 or exact.domain.divisor != 1:
+            raise PlanError(f"{self.name}: {fraction} fractional bits, a divisor of {exact.domain.divisor}")
+        unit = Fraction(2) ** (fraction - exact.domain.scale)
+        low, high = math.floor(exact.low * unit) - _UNITS, math.ceil(exact.high * unit) + _UNITS
+        return replace(exact, domain=Domain("real", fraction), low=low, high=high)
 
     def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(operands[0] * operands[1])
@@ -179,6 +178,59 @@ class LongProduct(_System):
     def circuit(self, operands: Sequence[Fixed], scale: int, params: Params) -> Fixed:
         x, y = operands
         return x.times(y, scale)
+
+
+class Rounded(_System):
+    """x with `fraction` bits behind the point, whatever the planner would give it."""
+
+    name = "rounded"
+    arity = 1
+    elementwise = True
+    parameters = {"fraction": int}
+
+    def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
+        (x,) = inputs
+        return Fraction(max(abs(x.low), abs(x.high)), x.domain.denominator)
+
+    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
+        return _with_fraction(inputs[0], params["fraction"], self.name)
+
+    def working_bits(self, inputs: Sequence[Type], params: Params) -> int:
+        return inputs[0].bits + 1
+
+    def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
+        return operands[0]
+
+    def circuit(self, operands: Sequence[Fixed], scale: int, params: Params) -> Fixed:
+        return operands[0].at(scale)
+
+
+class Step(_System):
+    """v + D X D g, for X the inverse of correlations and D = diag(factors): a step to where g = D^-1 R D^-1 (v' - v).
+
+    No element of D g counts for more than 2^most_score, and none of the result is further than 2^most.
+    """
+
+    name = "step"
+    arity = 4
+    parameters = {"most_score": int, "most": int, "fraction": int}
+
+    def shape(self, inputs: Sequence[Type]) -> Shape:
+        return inputs[0].shape
+
+    def bound(self, inputs: Sequence[Type], params: Params) -> Fraction:
+        v, x, factors, g = inputs
+        _check([x, v, factors, g], self.name)
+        if not (0 <= params["most_score"] <= 32 and 0 <= params["most"] <= 16 and 0 <= params["fraction"] <= 36):
+            raise PlanError(f"{self.name}: {dict(params)}")
+        return Fraction(1 << params["most"])
+
+    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
+        most = 1 << params["most"] + params["fraction"]
+        ...
+
+    def numbers(self, *operands: NDArray[np.float64]) -> NDArray[np.float64]:
+        raise NotImplementedError
 
 
 def _check(inputs: Sequence[Type], name: str) -> None:

@@ -50,7 +50,8 @@ def magnitude_of(step: Step, types: Sequence[Type]) -> tuple[int, int]:
         else:
             exact = step.operation.unrounded([types[j] for j in step.inputs])  # type: ignore[attr-defined]
         reach = max(abs(exact.low), abs(exact.high)) // exact.domain.divisor
-        return reach.bit_length() - exact.domain.scale, exact.domain.scale + exact.domain.divisor.bit_length() - 1
+        finest = exact.domain.scale + exact.domain.divisor.bit_length() - 1
+        return reach.bit_length() - exact.domain.scale if reach else 0, finest
     if step.op == "column":
         largest = max(abs(step.params["low"]), abs(step.params["high"]))
         finest = MAX_SCALE

@@ -74,6 +74,36 @@ def test_conditions_on_rows_are_of_no_degree_that_is_allowed_and_on_aggregates_a
     assert degrees(plan, "north", aggregates(plan, "north", 31))["result"] == math.inf
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.sort()[0],
+        lambda x: x.argsort()[0],
+        lambda x: x.max(),
+        lambda x: x.argmin(),
+        mpc.median,
+        lambda x: mpc.top_k(x, 3)[0],
+        lambda x: x.sort().sum(),
+    ],
+)
+def test_the_order_of_rows_is_a_condition_on_them_and_that_of_sums_is_free(function) -> None:
+    plan = mpc.computation(lambda data: function(data.party("north")["t"]["cost"])).plan(schema_of(TABLES, {}))
+    enough = aggregates(plan, "north", 10)
+    assert degrees(plan, "north", enough)["result"] == math.inf
+    assert degrees(plan, "north", enough, conditions=True)["result"] <= 1
+
+    def of_sums(data):
+        t = data.party("north")["t"]
+        return function(mpc.stack([t["cost"].sum(), t["ward"].sum(), t["cost"][:15].sum()]))
+
+    plan = mpc.computation(of_sums).plan(schema_of(TABLES, {}))
+    assert degrees(plan, "north", aggregates(plan, "north", 10))["result"] <= 2
+
+
+def test_sums_up_to_each_row_are_of_the_degree_of_rows() -> None:
+    assert degree(lambda data: data.party("north")["t"]["cost"].cumsum()) == {"north": 1, "south": 0}
+
+
 def test_products_of_aggregates_are_of_no_high_degree() -> None:
     def skew(data):
         mean = data.party("north")["t"]["cost"].mean()

@@ -564,3 +564,14 @@ def test_no_polynomial_for_a_wide_range() -> None:
         polynomial(Curve("reciprocal", Fraction(1001), Fraction(1000), Fraction(-1), Fraction(1)), Fraction(1, 1 << 22))
         is None
     )
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_without_a_dealer(name: str) -> None:
+    low, high = (-9.0, 9.0) if name in ("exp", *EVERYWHERE) else (1, 1000)
+    x = sweep(low, high, 20)
+    data, ranges = tables(x, low, high)
+    computation = mpc.computation(lambda data: getattr(mpc, name)(shared_sum(data)))
+    plan = computation.plan(schema_of(data, ranges))
+    got = mpc.simulate(computation, data, ranges, source="pairwise")["result"]
+    assert off(name, got, EXACT[name](encoded(plan, "ada", "x", x)), low, high, 20) <= 1

@@ -201,7 +201,7 @@ def test_a_ledger_that_cannot_grow(path: Path) -> None:
 
 
 def test_a_locked_ledger_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parties.ledger._LOCK_WITHIN", 0.2)
+    monkeypatch.setattr("parties.database._LOCK_WITHIN", 0.2)
     ledger = Ledger(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin exclusive")

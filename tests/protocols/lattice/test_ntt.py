@@ -162,6 +162,13 @@ def test_uniform_residues_are_uniform_and_the_same_for_both() -> None:
         assert chisquare(counts).pvalue > 1e-9
 
 
+def test_uniform_residues_where_half_of_the_candidates_are_none() -> None:
+    modulo = ring(64, (7681, 257))
+    x = modulo.uniform(stream(4), 300)
+    assert modulo.contains(x)
+    assert chisquare(np.bincount(x[:, 1].reshape(-1), minlength=257)).pvalue > 1e-9
+
+
 def test_what_is_no_residue_is_seen() -> None:
     modulo = ring(64, PRIMES[:4])
     x = modulo.uniform(stream(3), 2)

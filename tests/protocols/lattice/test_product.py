@@ -155,6 +155,13 @@ def test_ciphertexts_leave_while_the_next_are_made() -> None:
     assert how.weight <= 1 << 18
 
 
+def test_longer_dots_travel_in_more_pieces_not_in_larger_ones() -> None:
+    short, long = (plan(Product("matmul", (n,), (n,))) for n in (10**6, 10**8))
+    assert long.weight == short.weight
+    assert long.passes[0].held_bytes == short.passes[0].held_bytes
+    assert len(long.messages) > 50 * len(short.messages)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize(("x_holders", "y_holders"), [((0, 1), (0, 1)), ((0,), (0, 1)), ((0,), (0,)), ((1,), (0,))])
 @pytest.mark.parametrize("shapes", [((50,), (50,)), ((4, 9), (9, 5))])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protocols import ring
 from protocols.lattice.encryption import Answerer, Encryptor
 from protocols.lattice.packing import pack_x
 from protocols.lattice.parameters import KEPT, PRIMES, Parameters
@@ -71,3 +72,23 @@ def test_every_number_is_as_in_the_reference(name: str) -> None:
             exact = sum(int(x[i, k]) * int(y[k, j]) for k in range(p.length))
             result = sum(product[i][j + digit * p.columns] << 32 * digit for digit in range(p.digits))
             assert result % WORD == exact % WORD
+
+
+def test_words_as_a_link_gives_them_unaligned_and_not_to_be_written() -> None:
+    p = CASES["matrix"]
+    source = Stream(bytes(32))
+    x, y = source.words((p.rows, p.length)), source.words((p.length, p.columns))
+
+    def given(words: np.ndarray) -> np.ndarray:
+        arrived = np.frombuffer(b"." + words.tobytes(), np.uint8)[1:].view(np.uint64)
+        assert not arrived.flags.aligned
+        assert not arrived.flags.writeable
+        return arrived
+
+    encryptor = Encryptor(1, p, ("session",), Stream(bytes([1]) * 32))
+    answerer = Answerer(0, p, ("session",), given(encryptor.header), y, Stream(bytes([2]) * 32))
+    for blocks in p.segments:
+        answerer.receive(given(encryptor.encrypt(pack_x(p, x, blocks), blocks)), blocks)
+    parts = [answerer.answer(number) for number in range(len(p.answers))]
+    z = [encryptor.decrypt(given(words), answers) for (words, _), answers in zip(parts, p.answers, strict=True)]
+    assert np.array_equal(np.hstack(z) + np.hstack([share for _, share in parts]), ring.matmul(x, y))
