@@ -1,5 +1,6 @@
 """Joint computations over data that nobody may show: script, plan, cost, and the engine that runs it."""
 
+from mpc import linear_model, stats
 from mpc.computation import computation, settings
 from mpc.elementwise import exp, log, reciprocal, rsqrt, sigmoid, sqrt, tanh
 from mpc.errors import BeaverError, DataError, PlanError, ScriptError
@@ -22,6 +23,7 @@ __all__ = [
     "dot",
     "exp",
     "histogram",
+    "linear_model",
     "log",
     "matmul",
     "maximum",
@@ -39,6 +41,7 @@ __all__ = [
     "sort",
     "sqrt",
     "stack",
+    "stats",
     "tanh",
     "top_k",
     "where",

@@ -13,6 +13,7 @@ from typing import Any
 
 import mpc
 from mpc.cost import Cost, estimate
+from mpc.filters import FilteredColumn
 from mpc.schema import Column, Schema, Table
 
 __all__ = ["page"]
@@ -75,8 +76,22 @@ def _entries() -> Iterator[_Entry]:
         shifted = name in ("log", "reciprocal", "rsqrt", "sqrt")
         yield _Entry(f"`mpc.{name}`", _applied(function, 101 if shifted else 0), function)
     for name in ("sort", "argsort", "median"):
-        if hasattr(mpc, name):
-            yield _Entry(f"`mpc.{name}`", _applied(getattr(mpc, name), 0), getattr(mpc, name))
+        yield _Entry(f"`mpc.{name}`", _applied(getattr(mpc, name), 0), getattr(mpc, name))
+    yield _Entry("`mpc.quantile(x, 0.9)`", lambda x, y: mpc.quantile(x * 0.05, 0.9), mpc.quantile)
+    yield _Entry(
+        "`mpc.top_k(x, 10)`", lambda x, y: mpc.top_k(x * 0.05, 10)[0], f"The values alone. {mpc.top_k.__doc__}"
+    )
+    yield _Entry("`mpc.histogram(x, [-1, 0, 1])`", lambda x, y: mpc.histogram(x, [-1, 0, 1]), mpc.histogram)
+    for name in ("sum", "mean", "var", "std", "min", "max", "median", "quantile"):
+        function = getattr(FilteredColumn, name)
+        arguments = (0.9,) if name == "quantile" else ()
+        text = f"With the comparison that selects. {function.__doc__}"
+        said = f"`table[y < 0]['x'].{name}({', '.join(map(str, arguments))})`"
+        yield _Entry(said, _selected(function, arguments), text)
+
+
+def _selected(function: Callable[..., Any], arguments: tuple[float, ...]) -> Callable[[Any, Any], Any]:
+    return lambda x, y: function(FilteredColumn(x, y < 0), *arguments)
 
 
 def _applied(function: Callable[[Any], Any], shift: int) -> Callable[[Any, Any], Any]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from fractions import Fraction
 from functools import lru_cache
 from types import MappingProxyType
 
 __all__ = ["Curve", "polynomial", "value"]
 
-_CONTEXT = Context(prec=60)
+_CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _NODES = 32
 _MOST_DEGREE = 28
 _MOST_GROWTH = 8

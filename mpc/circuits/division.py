@@ -11,7 +11,7 @@ from fractions import Fraction
 from mpc.circuits.approximation import Curve
 from mpc.circuits.builder import Ring
 from mpc.circuits.fixed import MOST, Fixed
-from mpc.circuits.narrow import SPARE, approximated, few_octaves, on_narrow, point_scale
+from mpc.circuits.narrow import approximated, few_octaves, on_narrow, point_scale, result_scale
 from mpc.circuits.normalise import normalised
 from mpc.circuits.wide import LIMB_BITS
 from mpc.types import RING_BITS
@@ -49,7 +49,7 @@ def quotient_bits(x_bits: int, low: int, high: int, precision: int) -> int:
     if few_octaves(least, most):
         return max(most.bit_length() + 4, x_bits + LIMB_BITS)
     octaves = most.bit_length() - least.bit_length()
-    mantissa = precision + SPARE + 3
+    mantissa = result_scale(precision) + 3
     # the numerator is multiplied by the power of two at first, or last
     first = x_bits + octaves + (2 if 2 * mantissa <= RING_BITS - LIMB_BITS else LIMB_BITS)
     last = max(x_bits, octaves + mantissa + 1) + LIMB_BITS

@@ -14,7 +14,7 @@ from operator import mul
 
 from mpc.circuits.approximation import Curve, value
 from mpc.circuits.builder import Ring
-from mpc.circuits.fixed import Fixed, combined
+from mpc.circuits.fixed import Fixed, split
 from mpc.circuits.narrow import approximated, on_narrow, point_scale
 from mpc.circuits.planes import polynomials, weighted
 
@@ -32,12 +32,10 @@ def exponential(x: Ring, low: int, high: int, unit: Fraction, scale: int, precis
     least, log_two = value("exp", low * unit), value("log", Fraction(2))
     if (high - low) * unit <= _OCTAVES * log_two:
         return on_narrow("exp", x, low, high, unit, least, precision)
-    octaves, bits = [(unit / log_two, Fixed(x - low, 0, high - low))], point_scale(precision)
-    whole = combined(octaves, Fraction(0), 0)
-    # within one octave either way, and a little: the multiplier is rounded
-    t = Fixed(combined(octaves, Fraction(0), bits).words - whole.words * (1 << bits), bits, 17 << bits - 4)
-    curve = Curve("exp", low * unit, log_two, Fraction(-17, 16), Fraction(17, 16))
-    mantissa = approximated(curve, t, least * Fraction(15, 32), precision)
+    whole, t = split(Fixed(x - low, 0, high - low), unit / log_two, point_scale(precision))
+    end = Fraction(t.bound, 1 << t.scale)
+    # 2^(9/8) is less than 5/2
+    mantissa = approximated(Curve("exp", low * unit, log_two, -end, end), t, least * Fraction(2, 5), precision)
     power = Fixed(_power_of_two(whole.words, whole.bound), 0, 1 << whole.bound)
     return power.times(mantissa, scale, value("exp", high * unit) * (1 + Fraction(1, 1 << precision)))
 

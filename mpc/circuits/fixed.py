@@ -22,10 +22,13 @@ from protocols import ring
 from protocols.products import Product
 from protocols.ring import Array
 
-__all__ = ["MOST", "Fixed", "combined", "inner", "nearest"]
+__all__ = ["MOST", "Fixed", "combined", "inner", "nearest", "split"]
 
 MOST = 1 << 62
 """What is truncated stays below this."""
+
+_SURE_BITS = 59
+"""Bits of a number and of its multiple, together, for which a multiplier is off by less than 1/8 in all."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,23 @@ def combined(terms: Sequence[tuple[Fraction, Fixed]], constant: Fraction, scale:
         rest = [factor - Fraction(digit, 1 << bits) for factor, digit in zip(rest, digits, strict=True)]
         reach = _reach(rest, bounds)
     return Fixed(reduce(add, parts), scale, _ceil(bound) + len(parts) + 1)
+
+
+def split(x: Fixed, unit: Fraction, scale: int) -> tuple[Fixed, Fixed]:
+    """A whole number n near x unit, and t = x unit - n with so many fractional bits, 6 at least: within its bound, 9/8.
+
+    One round, or two. Where the multiplier for n would be off by too much in all, for x is long, x is shortened before.
+    """
+    exact = not unit.denominator & (unit.denominator - 1)
+    reach = x.bound * unit
+    excess = x.bound.bit_length() + _ceil(reach).bit_length() - _SURE_BITS
+    n = combined([(unit, x if exact or excess <= 0 else x.at(x.scale - excess))], Fraction(0), 0)
+    if reach * (1 << scale) < MOST:
+        words = combined([(unit, x)], Fraction(0), scale).words - n.words * (1 << scale)
+    else:
+        rest = Fixed(x.words * unit.numerator - n.words * unit.denominator, 0, 2 * unit.denominator)
+        words = combined([(Fraction(1, unit.denominator), rest)], Fraction(0), scale).words
+    return n, Fixed(words, scale, (1 << scale) + (1 << scale - (6 if exact else 3)))
 
 
 def inner(pairs: Sequence[tuple[Fixed, Fixed]], scale: int) -> Fixed:

@@ -1,7 +1,7 @@
 """The logistic function: around every whole number a polynomial of its own, chosen by the bits of the number.
 
-In pieces, as P. Mohassel, Y. Zhang, "SecureML" (S&P 2017), section 5.3.1, have it in three lines: here in enough to be
-accurate. The argument is rounded to a whole number n either way; n's bits choose the coefficients of sigmoid(n + t), t
+In pieces, as by P. Mohassel, Y. Zhang, "SecureML" (S&P 2017), who take three lines: here in enough to be accurate. The
+argument is rounded to a whole number n either way; n's bits choose the coefficients of sigmoid(n + t), t
 within (-1, 1), while the powers of t are computed.
 """
 
@@ -15,8 +15,8 @@ from itertools import zip_longest
 
 from mpc.circuits.approximation import Curve, polynomial
 from mpc.circuits.builder import Ring
-from mpc.circuits.fixed import MOST, Fixed, combined, inner, nearest
-from mpc.circuits.narrow import APPROXIMATION, SPARE, on_narrow, point_scale
+from mpc.circuits.fixed import Fixed, inner, nearest, split
+from mpc.circuits.narrow import APPROXIMATION, on_narrow, point_scale, result_scale
 from mpc.circuits.planes import beside, picked, polynomials, prefix_products, weighted
 from mpc.circuits.polynomials import blocks, joined, powers
 
@@ -33,29 +33,22 @@ def sigmoid(x: Ring, low: int, high: int, unit: Fraction, precision: int) -> Fix
     reach = _reach(precision)
     if high * unit <= -reach or low * unit >= reach:
         return Fixed(x * 0 + int(low > 0), 0, 1)
-    bits, end = point_scale(precision), Fraction(17, 16)
-    argument = Fixed(x, 0, max(abs(low), abs(high)))
-    whole = combined([(unit, argument)], Fraction(0), 0).words
-    if argument.bound * unit * (1 << bits) < MOST:
-        fraction = combined([(unit, argument)], Fraction(0), bits).words - whole * (1 << bits)
-    else:
-        rest = Fixed(x * unit.numerator - whole * unit.denominator, 0, int(end * unit.denominator))
-        fraction = combined([(Fraction(1, unit.denominator), rest)], Fraction(0), bits).words
-    t = Fixed(fraction, bits, int(end * (1 << bits)))
+    whole, t = split(Fixed(x, 0, max(abs(low), abs(high))), unit, point_scale(precision))
     least, most = math.floor(low * unit) - 1, math.ceil(high * unit) + 1
     first = max(least, -reach)
     last = min(most, first + (1 << (reach - first).bit_length()) - 1)
+    end, error = Fraction(t.bound, 1 << t.scale), APPROXIMATION / (1 << precision)
     pieces = [
-        polynomial(Curve("sigmoid", Fraction(n), Fraction(1), -end, end), APPROXIMATION / (1 << precision)) or ()
-        for n in range(first, last + 1)
+        polynomial(Curve("sigmoid", Fraction(n), Fraction(1), -end, end), error) or () for n in range(first, last + 1)
     ]
     columns = list(zip_longest(*pieces, fillvalue=Fraction(0)))
     columns += [(Fraction(0),) * len(pieces)] * (2 - len(columns))
-    place = _Place(whole - first, least - first, most - first, last - first)
+    place = _Place(whole.words - first, least - first, most - first, last - first)
     known = powers(t, min(len(columns) - 1, 4))
-    coefficients = place.chosen(columns, bits)
+    coefficients = place.chosen(columns, t.scale)
     parts = [
-        coefficients[start] + inner(list(zip(coefficients[start + 1 : stop], known, strict=False)), precision + SPARE)
+        coefficients[start]
+        + inner(list(zip(coefficients[start + 1 : stop], known, strict=False)), result_scale(precision))
         for start, stop in blocks(len(columns))
     ]
     return joined(parts, known[-1])
@@ -72,8 +65,8 @@ class _Place:
     def __init__(self, x: Ring, least: int, most: int, last: int) -> None:
         index = last.bit_length()
         bits = x.bits(max(most.bit_length(), (~least).bit_length() if least < 0 else 0) + (least < 0))
-        self.first = int(bits.planes == index)
-        if bits.planes == index:
+        self._covering = bits.planes == index
+        if self._covering:
             places = polynomials(bits, _places(index, last, ()))
         else:
             outside = prefix_products(picked(~bits, range(index, bits.planes)))
@@ -82,17 +75,17 @@ class _Place:
             # not inside and not negative
             above = ~(inside ^ picked(bits, [bits.planes - 1])) if least < 0 else ~inside
             places = beside(places, above)
-        self.at = places.ring().reshape(places.planes, *x.shape)
+        self._at = places.ring().reshape(places.planes, *x.shape)
 
     def chosen(self, columns: Sequence[Sequence[Fraction]], scale: int) -> list[Fixed]:
         """For each column the value of each word's place; below it is 0, and above, but 1 in the first. No message."""
         units = [[nearest(number * (1 << scale)) for number in column] for column in columns]
-        if self.first:  # the place 0 is where no other is
+        if self._covering:  # the place 0 is where no other is
             rows = [[*(number - first for number in others), first] for first, *others in units]
         else:
             rows = [[*column, 1 << scale if number == 0 else 0, 0] for number, column in enumerate(units)]
         bounds = [max(map(abs, (*column, 1 << scale if number == 0 else 0))) for number, column in enumerate(units)]
-        return [Fixed(words, scale, bound) for words, bound in zip(weighted(self.at, *rows), bounds, strict=True)]
+        return [Fixed(words, scale, bound) for words, bound in zip(weighted(self._at, *rows), bounds, strict=True)]
 
 
 @cache

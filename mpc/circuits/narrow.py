@@ -11,13 +11,19 @@ from mpc.circuits.fixed import Fixed
 from mpc.circuits.polynomials import evaluated
 from mpc.errors import PlanError
 
-__all__ = ["APPROXIMATION", "SPARE", "approximated", "exponent", "few_octaves", "on_narrow", "point_scale"]
+__all__ = ["APPROXIMATION", "approximated", "exponent", "few_octaves", "on_narrow", "point_scale", "result_scale"]
 
-APPROXIMATION = Fraction(2, 3)
-"""The part of the error allowed that a polynomial may be off by; the rest is for roundings."""
+APPROXIMATION = Fraction(1, 2)
+"""The part of the error allowed that a polynomial may be off by.
 
-SPARE = 5
-"""Bits that are computed beyond the precision. What two units of the last are off by is a sixteenth of what may be."""
+Of the rest, a quarter is for the last rounding of a result to its own scale, a quarter for all that comes before: what
+the argument is off by, five units at most of those that `point_scale` gives it, and for each level at which blocks of
+coefficients are joined, of which there are three at most, one unit of those that `result_scale` gives, or four where
+the products are long.
+"""
+
+_LONG = 24
+"""Beyond this precision products are long: the ring does not hold them exactly."""
 
 
 def few_octaves(low: int, high: int) -> bool:
@@ -43,13 +49,18 @@ def approximated(curve: Curve, t: Fixed, least: Fraction, precision: int) -> Fix
     coefficients = polynomial(replace(curve, factor=factor), APPROXIMATION / (1 << precision))
     if coefficients is None:
         raise PlanError(f"{curve.f}: no polynomial stands for it", "Narrow the range of its operand.")
-    result = evaluated(coefficients, t, precision + SPARE)
+    result = evaluated(coefficients, t, result_scale(precision))
     return Fixed(result.words, result.scale + up, result.bound)
 
 
 def point_scale(precision: int) -> int:
-    """Fractional bits of a polynomial's argument: eight more than of its value, unless the ring holds no products."""
-    return min(precision + 8, 30) if precision <= 24 else precision + 8
+    """Fractional bits of a polynomial's argument."""
+    return min(precision + 8, 30) if precision <= _LONG else precision + 8
+
+
+def result_scale(precision: int) -> int:
+    """Fractional bits of a polynomial's value."""
+    return precision + (5 if precision <= _LONG else 7)
 
 
 def exponent(number: Fraction) -> int:

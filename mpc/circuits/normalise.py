@@ -1,7 +1,7 @@
 """Positive numbers brought into one octave, as floating point has them: the place of the highest bit, and the number
 moved up by it.
 
-O. Catrina, A. Saxena, "Secure Computation with Fixed-Point Numbers" (FC 2010), section 3.4: prefix products of the
+As O. Catrina, A. Saxena, "Secure Computation with Fixed-Point Numbers" (FC 2010), do to divide: prefix products of the
 inverted bits tell whether y >= 2^k, for all k at once. Any function of the octave is a public combination of these.
 """
 
@@ -18,7 +18,7 @@ from mpc.circuits.planes import picked, prefix_products, weighted
 
 __all__ = ["Normalised", "normalised"]
 
-_GUARD = 6
+_GUARD = 8
 """Bits below the lowest octave that are looked at."""
 
 
@@ -52,14 +52,14 @@ def normalised(y: Ring, low: int, high: int, scale: int) -> Normalised:
         raised = raised + _chosen(above, [1 << last, *[0] * (last + 1)])
     fraction = Fixed(raised, last + 1, 1 << last + 1).at(scale + 2)
     t = Fixed(fraction.words - (3 << scale), scale, 9 << scale - 3)
-    return Normalised(t, Fraction(-1 if exact else -33, 1 if exact else 32), first, last, above, power)
+    return Normalised(t, Fraction(-1 if exact else -129, 1 if exact else 128), first, last, above, power)
 
 
 def _thermometer(y: Ring, low: int, high: int) -> tuple[Ring, bool]:
     """Whether each element is at least 2^k, for all k with low < 2^k <= high, as words in planes: (planes, *shape).
 
     And whether that is exact: where low is large its highest bits alone are looked at, and what falls short of 2^k by
-    less than 2^-6 of it may count as reaching it.
+    less than 2^-8 of it may count as reaching it.
     """
     first, last = low.bit_length() - 1, high.bit_length() - 1
     dropped = first - _GUARD if first > _GUARD + 1 else 0

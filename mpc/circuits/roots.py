@@ -7,7 +7,7 @@ from fractions import Fraction
 from mpc.circuits.approximation import Curve, value
 from mpc.circuits.builder import Ring
 from mpc.circuits.fixed import Fixed, nearest
-from mpc.circuits.narrow import SPARE, approximated, exponent, few_octaves, on_narrow, point_scale
+from mpc.circuits.narrow import approximated, exponent, few_octaves, on_narrow, point_scale, result_scale
 from mpc.circuits.normalise import normalised
 from mpc.circuits.wide import LIMB_BITS
 
@@ -26,7 +26,7 @@ def root(f: str, y: Ring, low: int, high: int, unit: Fraction, scale: int, preci
     # f(y unit) = f(3 + t) f(2^(octave - 1) unit)
     curve = Curve(f, Fraction(3), Fraction(1), octave.low, Fraction(1))
     mantissa = approximated(curve, octave.t, Fraction(1) if f == "sqrt" else Fraction(1, 2), precision)
-    bits = precision + SPARE - exponent(least)
+    bits = result_scale(precision) - exponent(least)
 
     def entry(k: int) -> int:
         return nearest(value(f, unit * Fraction(2) ** (k - 1)) * Fraction(2) ** bits) if k >= 0 else 0
@@ -39,4 +39,4 @@ def root(f: str, y: Ring, low: int, high: int, unit: Fraction, scale: int, preci
 def root_bits(low: int, high: int, precision: int) -> int:
     """Bits that `root` needs: more than the ring has, where it cannot compute."""
     octaves = 0 if few_octaves(low, high) else high.bit_length() - low.bit_length()
-    return max(high.bit_length() + 4, octaves // 2 + precision + SPARE + 3 + LIMB_BITS)
+    return max(high.bit_length() + 4, octaves // 2 + result_scale(precision) + 3 + LIMB_BITS)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mpc.errors import ScriptError
 from mpc.functions import concat, dot, minimum
-from mpc.linear_model.systems import System, long_product, weighted
+from mpc.linear_model.systems import System, expected, long_product, weighted
 from mpc.stats.columns import check_rows, normalised, secret
 from mpc.stats.moments import flagged, spread
 from mpc.values import Value, record
@@ -60,12 +60,8 @@ class _LeastSquares:
         """What is expected for each row of a matrix with the same columns."""
         if not hasattr(self, "coef_"):
             raise ScriptError("predict: there are no coefficients yet", "Call fit first.")
-        columns = normalised(secret(X, "predict", (2,)), about_middle=False)
-        coef = self.coef_.without_unit() * (self._scale * columns.units / self._unit)
-        expected = columns.z @ coef
-        if isinstance(self.intercept_, Value):
-            expected = expected + self.intercept_.without_unit() * (self.intercept_.unit / self._unit)
-        return Value(expected._trace, expected.step, expected.defined, np.array(self._unit))
+        total = expected(X, self.coef_, self.intercept_, self._unit)
+        return Value(total._trace, total.step, total.defined, np.array(self._unit))
 
     def _fit(self, X: Value, y: Value, alpha: float = 0.0) -> _Fit:
         """Set coefficients and intercept."""
@@ -90,7 +86,7 @@ class _LeastSquares:
 
         root = minimum(long_product(squares[count], factors[count], 56), 2 * math.isqrt(rows))
         ratios = long_product(long_product(solution, system.factors, 56), root)
-        defined = system.regular & varies[:count].all() & (abs(ratios) <= _MOST).all()
+        defined = system.regular() & varies[:count].all() & (abs(ratios) <= _MOST).all()
         ratios = ratios.clip(-_MOST, _MOST)
         self._scale = self._unit / units
         self.coef_ = Value(ratios._trace, ratios.step, defined, self._scale)

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc.functions import absolute, maximum
+from mpc.stats.columns import normalised, secret
 from mpc.values import Value, record
 
-__all__ = ["BITS", "System", "long_product", "weighted"]
+__all__ = ["BITS", "System", "expected", "long_product", "weighted"]
 
 BITS = 16
 """Correlations with an eigenvalue below 2^-BITS count as singular, unless said otherwise."""
-
-_ROUNDINGS = 2.0**-12
-"""What the trace of I - R X is at most, where no eigenvalue of R is too small."""
 
 _FUNCTION = {"scale": 104, "precision": 26}
 
@@ -36,11 +34,10 @@ class System:
         """Close to the inverse of R, where it is regular."""
         return record("inverse", self.r, bits=self.bits)
 
-    @cached_property
-    def regular(self) -> Value:
-        """Whether R has no eigenvalue below 2^-bits, give or take a factor of two."""
+    def regular(self, most: float = 2.0**-12) -> Value:
+        """Whether the trace of I - R X is below `most`: 2^-12 if R has no eigenvalue below 2^-bits, 1 if one is 0."""
         trace = self.r.shape[0] - (self.r * self.x).sum()
-        return absolute(trace) < _ROUNDINGS
+        return absolute(trace) < most
 
     def solution(self, beside: Value) -> Value:
         """R^-1 c for the correlations c of one more variable."""
@@ -66,3 +63,14 @@ def weighted(x: Value, y: Value, counts: NDArray[np.float64]) -> tuple[Value, fl
     # as many digits as the sum has room for
     digits = 61 - int(multiples.max()).bit_length() - len(counts).bit_length()
     return (long_product(x, y, max(digits, 20)) * multiples).sum(), float(counts.min())
+
+
+def expected(X: Value, coef: Value, intercept: Value | float, unit: float) -> Value:
+    """X coef + intercept, to be multiplied by `unit`."""
+    columns = normalised(secret(X, "predict", (2,)), about_middle=False)
+    assert coef.unit is not None
+    total = columns.z @ (coef.without_unit() * (coef.unit * columns.units / unit))
+    if isinstance(intercept, Value):
+        assert intercept.unit is not None
+        total = total + intercept.without_unit() * (intercept.unit / unit)
+    return total

@@ -18,7 +18,7 @@ from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
 from mpc.operations.sample import Sample
 from mpc.operations.sharing import Reveal, Share
 from mpc.operations.structure import Concat, Index, Reshape, Stack, Transpose
-from mpc.operations.systems import Correlations, Inverse, LongProduct, Solution
+from mpc.operations.systems import Correlations, Inverse, LongProduct, Rounded, Solution, Step
 
 __all__ = ["OPERATIONS", "Circuit", "Function", "Operation", "Params", "ProductOperation"]
 
@@ -65,6 +65,8 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             Inverse(),
             Solution(),
             LongProduct(),
+            Rounded(),
+            Step(),
             Quotient(),
             Reciprocal(),
             Sqrt(),

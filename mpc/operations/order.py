@@ -102,7 +102,7 @@ class Quantile(Circuit):
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         x, count = inputs
-        numerator, denominator = params["numerator"], params["denominator"]
+        numerator, denominator = _fraction(params)
         if not 0 <= numerator <= denominator < 1 << 32 or not denominator:
             raise PlanError(f"quantile: {numerator} / {denominator} is not between 0 and 1")
         if not x.shape or x.shape[:-1] != count.shape or not x.shape[-1]:
@@ -124,7 +124,7 @@ class Quantile(Circuit):
         return max(gap.bit_length() + 2, _place_bits(x.shape, params["denominator"]))
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
-        numerator, denominator = params["numerator"], params["denominator"]
+        numerator, denominator = _fraction(params)
         x, count = (words.view(np.int64) for words in inputs)
         place, rest = np.divmod((count - 1) * numerator, denominator)
         lower = _at(x, place)
@@ -132,9 +132,9 @@ class Quantile(Circuit):
         return np.asarray(np.where(count > 0, lower * denominator + (upper - lower) * rest, 0)).view(np.uint64)
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
-        denominator: int = params["denominator"]
+        numerator, denominator = _fraction(params)
         x, count = (operand.ring() for operand in operands)
-        target = (count - 1) * params["numerator"]
+        target = (count - 1) * numerator
         ramp = np.arange(x.shape[-1], dtype=np.uint64) * np.uint64(denominator)
         behind = (target.reshape(*count.shape, 1) - ramp).negative(_place_bits(x.shape, denominator))
         reached = (~behind).ring()  # 1 up to the place
@@ -143,6 +143,10 @@ class Quantile(Circuit):
         step = x.local(lambda index, words: np.diff(words, append=words[..., -1:]), x.shape)
         lower, gap = (place.lowest_bit().select(values).sum(-1) for values in (x, step))
         return lower * denominator + gap * rest
+
+
+def _fraction(params: Params) -> tuple[int, int]:
+    return params["numerator"], params["denominator"]
 
 
 def _place_bits(shape: Shape, denominator: int) -> int:

@@ -410,6 +410,22 @@ def test_owners_compute_the_functions_of_their_rows() -> None:
     assert result.traffic.rounds == 1
 
 
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize(("divisor", "most"), [(7, 100), (3 * 10**15, 1 << 55), (10**12, 1 << 43), (11, 1 << 6)])
+def test_divided_numbers(name: str, divisor: int, most: int) -> None:
+    low = 1 if name in POSITIVE else -most
+    if name == "exp":
+        low, most = max(low, -13 * divisor), min(most, 13 * divisor)
+    if name == "reciprocal":
+        low = max(low, most >> 38)
+    x = np.unique(np.linspace(low, most, 1500).astype(np.int64))
+    data, ranges = tables(x, low, most)
+    got = mpc.simulate(lambda data: getattr(mpc, name)(shared_sum(data) / divisor), data, ranges)["result"]
+    with np.errstate(over="ignore"):
+        exact = EXACT[name](x / divisor)
+    assert off(name, got, exact, max(low, 1) / divisor, most / divisor, 20) <= 1
+
+
 # Refusals
 
 
