@@ -31,7 +31,7 @@ def degrees(
     """
     found: list[float] = []
     told: dict[str, float] = {}
-    for i, step in enumerate(plan.steps):
+    for step in plan.steps:
         inputs = [0 if j in aggregates and found[j] <= most else found[j] for j in step.inputs]
         operation = step.operation
         if step.op == "column":

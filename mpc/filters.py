@@ -82,7 +82,7 @@ class FilteredColumn:
     """
 
     def __init__(self, values: Value, condition: Value) -> None:
-        self.values = values
+        self.values = values if values.unit is None else values + 0  # with its unit multiplied in
         self.condition = condition
 
     def count(self) -> Value:

@@ -35,7 +35,7 @@ class Value:
         self.defined = defined
         """Whether the value means anything, where that is a secret: a truth value without axes, or one an element."""
         self.unit = None if unit is None else np.array(np.broadcast_to(unit, self.shape))
-        """What recipients multiply the value by, a public number an element; what is computed from it counts with it."""
+        """What recipients multiply the value by, a public number an element; later operations multiply it in first."""
 
     @property
     def type(self) -> Type:

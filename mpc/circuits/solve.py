@@ -20,7 +20,7 @@ from functools import cache
 import numpy as np
 
 from mpc.circuits.builder import Ring, concat
-from mpc.circuits.fixed import Fixed
+from mpc.circuits.fixed import MOST, Fixed
 from mpc.circuits.wide import LIMB_BITS, rounded_product
 from mpc.types import RING_BITS
 from protocols.products import Product
@@ -43,7 +43,7 @@ _FINEST = 36
 """Fractional bits of a step at most."""
 
 _POLISHING = 3
-"""Steps that compute R X anew: what has gathered of roundings goes, and what I - R X is off by is squared."""
+"""Steps that compute R X anew: what has gathered of roundings goes, and I - R X is squared. One less for short numbers."""
 
 
 def correlations(c: Fixed, factors: Fixed, scale: int) -> Fixed:
@@ -55,31 +55,33 @@ def correlations(c: Fixed, factors: Fixed, scale: int) -> Fixed:
     return half.times(factors, scale, Fraction(2))
 
 
-def greatest_inverse(size: int, bits: int) -> int:
+def greatest_inverse(size: int, bits: int, short: bool = False) -> int:
     """The exponent of a power of two that no entry of `inverse` exceeds."""
-    return _log2(_growth(_schedule(size, bits))) - _trace_bits(size)
+    return _log2(_growth(_schedule(size, bits, short))) - _trace_bits(size)
 
 
-def inverse(r: Fixed, bits: int) -> Fixed:
+def inverse(r: Fixed, bits: int, short: bool = False) -> Fixed:
     """An X close to the inverse of R, correlations; no eigenvalue of I - R X above 2^-20 if none of R is below 2^-bits.
 
-    If one is, the eigenvalues of I - R X are still between 0 and 1, and its trace tells.
+    If one is, the eigenvalues of I - R X are still between 0 and 1, and its trace tells. `short`: with numbers of half a
+    word, of which a product is a quarter of the work and two rounds deep, not three; I - R X is some 2^-8 then.
     """
     size = r.words.shape[0]
-    room, trace_bits, schedule = _room(size), _trace_bits(size), _schedule(size, bits)
+    room = _room(size, short)
+    trace_bits, schedule, polishing = _trace_bits(size), _schedule(size, bits, short), _POLISHING - short
     # of R / 2^trace_bits, with eigenvalues up to 1, until the end
     most = _log2(_growth(schedule))
     x_scale, y_scale = room - 1 - most, room - _DIGITS - 3
     y = Fixed(r.words, r.scale + trace_bits, r.bound).at(y_scale).words
     x: Ring | None = None
-    for stretch in schedule[:-_POLISHING]:
-        step = _doubled(y, stretch, y_scale)
+    for stretch in schedule[:-polishing]:
+        factor = _doubled(y, stretch, y_scale)
         both = y if x is None else concat([x, y])
-        both = _matmul(both, step, room, room, y_scale + _DIGITS)
-        x, y = (step.scaled(x_scale - y_scale - _DIGITS), both) if x is None else (both[:size], both[size:])
+        both = _matmul(both, factor, room, room, y_scale + _DIGITS)
+        x, y = (factor.scaled(x_scale - y_scale - _DIGITS), both) if x is None else (both[:size], both[size:])
     assert x is not None
     r_at = r.at(y_scale)
-    for _ in range(_POLISHING):
+    for _ in range(polishing):
         y = _matmul(r_at.words, x, room, room, x_scale + trace_bits)
         x = _matmul(x, _doubled(y, Fraction(1), y_scale), room, room, y_scale + _DIGITS)
     return Fixed(x, x_scale + trace_bits, 1 << room - 1)
@@ -111,15 +113,14 @@ def solution(r: Fixed, x: Fixed, c: Fixed, bits: int) -> Fixed:
 def step(v: Fixed, x: Fixed, factors: Fixed, g: Fixed, most_score: int, most: int) -> Fixed:
     """v + D X D g for D = diag(factors), kept within +-2^most; D g is first kept within +-2^most_score.
 
-    X has no eigenvalue above its bound: so has `inverse`.
+    X has no eigenvalue above its bound, as `inverse` has none.
     """
     size = x.words.shape[0]
     room = _room(size)
     x = x.at(room - 1 - _exponent(x))
-    reach = _exponent(g) + _exponent(factors)
-    score = _kept(g.at(_room(1) - 1 - _exponent(g)).times(factors, _room(1) - 2 - reach), most_score)
-    score = score.at(room - 1 - most_score)
-    # no longer than the longest vector of scores times the largest eigenvalue
+    score = g.at(_room(1) - 1 - _exponent(g)).times(factors, _room(1) - 2 - _exponent(g) - _exponent(factors))
+    score = _kept(score, most_score).at(room - 1 - most_score)
+    # a vector of scores, no longer than this, grows by the largest eigenvalue at most
     moved = most_score + _exponent(x) + (size.bit_length() + 1) // 2
     scale = room - 2 - moved
     b = Fixed(_matmul(x.words, score.words, room, room, x.scale + score.scale - scale), scale, 1 << room - 2)
@@ -128,8 +129,10 @@ def step(v: Fixed, x: Fixed, factors: Fixed, g: Fixed, most_score: int, most: in
 
 
 def _kept(x: Fixed, exponent: int) -> Fixed:
-    """Numbers within +-2^exponent as they are, others at the nearer end: four rounds."""
+    """Numbers within +-2^exponent as they are, others at the nearer end: four rounds, none where all are within."""
     end = 1 << x.scale + exponent
+    if x.bound <= end:
+        return x
     above, below = (end - x.words).negative(), (x.words + end).negative()
     return Fixed(x.words + above.select(end - x.words) + below.select(-end - x.words), x.scale, end)
 
@@ -145,14 +148,14 @@ def _doubled(y: Ring, stretch: Fraction, scale: int) -> Ring:
 
 
 @cache
-def _schedule(size: int, bits: int) -> Sequence[Fraction]:
+def _schedule(size: int, bits: int, short: bool) -> Sequence[Fraction]:
     """How far each step stretches, so that an eigenvalue of 2^-bits of R comes close to 1."""
     low = Fraction(1, 1 << bits + _trace_bits(size))
     schedule: list[Fraction] = []
     while low < _CLOSE:
         schedule.append(max(_STRETCHES, key=lambda a: _least(a, low)))
         low = Fraction(math.floor(_least(schedule[-1], low) * _FINE), _FINE)
-    return (*schedule, *[Fraction(1)] * _POLISHING)
+    return (*schedule, *[Fraction(1)] * (_POLISHING - short))
 
 
 def _least(stretch: Fraction, low: Fraction) -> Fraction:
@@ -170,9 +173,10 @@ def _trace_bits(size: int) -> int:
     return _log2(Fraction(33 * size, 32))
 
 
-def _room(terms: int) -> int:
-    """Bits that an operand of a product of so many terms may have."""
-    return RING_BITS - LIMB_BITS - (terms - 1).bit_length()
+def _room(terms: int, short: bool = False) -> int:
+    """Bits that an operand of a product of so many terms may have; `short`: of one that fits the ring as it is."""
+    length = (terms - 1).bit_length()
+    return (MOST.bit_length() - length) // 2 if short else RING_BITS - LIMB_BITS - length
 
 
 def _log2(number: Fraction) -> int:

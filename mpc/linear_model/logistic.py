@@ -200,9 +200,9 @@ class _Design:
             hessian = self._bordered(hessian, wz.sum(axis=0), w)
         hessian = record("rounded", hessian, fraction=self.bits.sums)
         squares, varies = spread(hessian, _LEAST * len(self.y))
-        factors = record("rsqrt", squares, scale=104, precision=24)
+        factors = record("rsqrt", squares, scale=104, precision=8)
         r = record("correlations", hessian, factors)
-        return System(r, factors) if bits is None else System(r, factors, bits), varies
+        return System(r, factors) if bits is None else System(r, factors, bits, short=True), varies
 
     def _bordered(self, inner: Value, edge: Value, w: Value | float) -> Value:
         """The matrix of the intercept and of columns that count from their means, from that of the columns."""

@@ -28,11 +28,12 @@ class System:
     r: Value
     factors: Value
     bits: int = BITS
+    short: bool = False
 
     @cached_property
     def x(self) -> Value:
         """Close to the inverse of R, where it is regular."""
-        return record("inverse", self.r, bits=self.bits)
+        return record("inverse", self.r, bits=self.bits, short=int(self.short))
 
     def regular(self, most: float = 2.0**-12) -> Value:
         """Whether the trace of I - R X is below `most`: 2^-12 if R has no eigenvalue below 2^-bits, 1 if one is 0."""

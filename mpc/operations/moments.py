@@ -63,7 +63,8 @@ class Mean(_Moment):
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
         total = mean(operands[0].ring(), types[0], params["scale"])
-        return total - round(Fraction(params["about"]) * (1 << params["scale"]))
+        about: int = round(Fraction(params["about"]) * (1 << params["scale"]))
+        return total - about
 
 
 class Deviations(_Moment):

@@ -155,16 +155,17 @@ class Correlations(_System):
 class Inverse(_System):
     """X close to the inverse of correlations R that have no eigenvalue below 2^-bits.
 
-    Whether they have none, the trace of I - R X tells, which is below 2^-12 then.
+    Whether they have none, the trace of I - R X tells, which is below 2^-12 then. `short`: 1 for numbers of half a word,
+    where less will do.
     """
 
     name = "inverse"
     arity = 1
-    parameters = {"bits": int}
+    parameters = {"bits": int, "short": int}
 
     def reach(self, inputs: Sequence[Type], params: Params) -> tuple[Fraction, Fraction]:
         _check(inputs, self.name, params["bits"])
-        most = Fraction(2) ** greatest_inverse(inputs[0].shape[0], params["bits"])
+        most = Fraction(2) ** greatest_inverse(inputs[0].shape[0], params["bits"], params["short"] == 1)
         return -most, most
 
     def numbers(self, operands: Sequence[_Reals], params: Params) -> _Reals:
@@ -173,7 +174,7 @@ class Inverse(_System):
         return np.asarray(vectors * np.where(large, 1 / np.where(large, values, 1), 0) @ vectors.T)
 
     def circuit(self, operands: Sequence[Fixed], scale: int, params: Params) -> Fixed:
-        return inverse(operands[0], params["bits"])
+        return inverse(operands[0], params["bits"], params["short"] == 1)
 
 
 class Solution(_System):

@@ -135,8 +135,9 @@ class _Settling:
     def shorten_keys(self, i: int, inputs: Sequence[Type]) -> None:
         """Take bits from reals that are costly to sort by, unless they have few, or their owner sorts them."""
         bits = self.steps[i].operation.key_bits(inputs, self.steps[i].params)
-        if bits > _KEY_BITS and self.types[i].visibility == SHARED:
-            self.lose_bits(i, max(_COMFORT, self.precision))
+        costly = bits > _KEY_BITS and self.types[i].visibility == SHARED
+        if costly and not self.lose_bits(i, max(_COMFORT, self.precision)):
+            self.round_operands(i)
 
     def set_scale(self, i: int) -> None:
         """Give a real input or something rounded the scale that its bits allow."""
@@ -187,7 +188,7 @@ class _Settling:
         return [step.inputs[k] for k in step.operation.crowding(inputs, step.params)]
 
     def coarsen(self, i: int) -> bool:
-        """Take bits from the finest values that feed a sum or join of values of different scales: nobody misses them."""
+        """Take bits from the finest values that feed a sum or join of different scales: nobody misses them."""
         operands = {j: self.types[j].domain.scale for j in self.steps[i].inputs}
         if self.steps[i].op not in ("add", "subtract", "concat", "stack") or len(set(operands.values())) < 2:
             return False

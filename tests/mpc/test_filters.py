@@ -181,6 +181,26 @@ def test_filters_of_filters_and_arithmetic_on_selected_rows() -> None:
     assert found["elsewhere"] == sum(~old["ward"].isin([1, 2]))
 
 
+def test_results_are_computed_with_further() -> None:
+    def script(data: Any) -> dict[str, Any]:
+        t = data.table("stays")
+        x = t[t["age"] > 65]["cost"]
+        return {
+            "bound": x.mean() + 2 * x.std(),
+            "ratio": x.std() / mpc.maximum(x.mean(), 1),
+            "above": (x > 300).mean() * 100,
+            "of statistics": t[t["age"] > 65]["days"].median() - t["days"].mean(),
+        }
+
+    found = run(script)
+    x, days = ALL[ALL["age"] > 65]["cost"], ALL["days"]
+    std = x.std(ddof=0)
+    assert found["bound"] == pytest.approx(x.mean() + 2 * std, rel=1e-6)
+    assert found["ratio"] == pytest.approx(std / x.mean(), rel=1e-5)
+    assert found["above"] == pytest.approx((x > 300).mean() * 100, abs=1e-6)
+    assert found["of statistics"] == pytest.approx(ALL[ALL["age"] > 65]["days"].median() - days.mean(), abs=1e-9)
+
+
 def test_nothing_selected_is_undefined_but_for_counts_and_sums() -> None:
     def script(data: Any) -> dict[str, Any]:
         t = data.table("stays")

@@ -232,6 +232,8 @@ def test_reals_are_sorted_by_few_bits_unless_more_are_asked_for() -> None:
     assert key_bits(plan(median, 0.0, 1000.0, precision=40)) == 40
     assert key_bits(plan(median, 0, 99, "integer")) == 7
     assert key_bits(plan(median, -(2**50), 2**50, "integer")) == 52
+    product = lambda data: mpc.median(data.table("t")["x"] * 0.1 * data.party("bob")["t"]["x"].sum())  # noqa: E731
+    assert key_bits(plan(product, 0.0, 1000.0)) == 33
     beside = plan(lambda data: {"m": mpc.median(data.table("t")["x"]), "mean": data.table("t")["x"].mean()}, 0.0, 1.0)
     assert sorted({step.params["scale"] for _, step in beside.of("column")}) == [32, 51]
 
