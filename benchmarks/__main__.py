@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--large | --offline] [--out FILE]`: a table of every measurement, and a JSON file."""
+"""`python -m benchmarks [--large | --offline] [--peers FILE] [--out FILE]`: a table of every measurement, and JSON."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 import json
 import platform
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import measure, ot, ring
+from benchmarks import measure, numeric, ot, peers, primitives, ring
 
 Measurement = Callable[[], list[dict[str, Any]]]
 
@@ -24,6 +25,7 @@ def main() -> None:
         "--large", action="store_true", help="also the private dot of 10^8 (needs 8 GiB and minutes)"
     )
     arguments.add_argument("--offline", action="store_true", help="only how material is made without a dealer")
+    arguments.add_argument("--peers", type=Path, help="a TOML file of other engines' adapters, to run side by side")
     arguments.add_argument("--out", type=Path)
     chosen = arguments.parse_args()
     sizes = [10**4, 10**6, 10**7] + ([10**8] if chosen.large else [])
@@ -35,7 +37,12 @@ def main() -> None:
         "latency": measure.latency,
         "joint mean": measure.joint_mean,
         "imports": measure.imports,
+        "primitives": primitives.measure,
+        "numeric suite": numeric.measure,
     }
+    if adapters := chosen.peers:
+        for workload, n in (("lt", 10**5), ("mul", 10**6), ("logreg", 1000)):
+            online[f"peers: {workload}"] = partial(peers.measure, adapters, workload, n)
     offline: dict[str, Measurement] = {"oblivious transfer": ot.transfers}
     results = {}
     for name, run in (offline if chosen.offline else online).items():

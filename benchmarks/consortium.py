@@ -37,9 +37,7 @@ class Running:
 
 
 @contextmanager
-def running(
-    tables: Mapping[str, Mapping[str, tuple[int, str]]], terms: str = ""
-) -> Iterator[Running]:
+def running(tables: Mapping[str, Mapping[str, tuple[int, str]]], terms: str = "") -> Iterator[Running]:
     """Nodes with tables of reals in [-1, 1]: party -> table -> (rows, columns, by commas). Gone on leaving, files too.
 
     `terms`: lines of the agreement besides.

@@ -26,6 +26,9 @@ __all__ = ["FilteredColumn", "FilteredTable", "histogram"]
 _ROOM = 15
 """Bits of the ring that a reciprocal takes, beside those of its result."""
 
+_DIGITS = 54
+"""Bits that a mean has, its distance from 0 included: as many as a float64."""
+
 
 class FilteredTable:
     """The rows of a table for which a condition holds."""
@@ -98,7 +101,9 @@ class FilteredColumn:
         for every doubling and one more for every halving, up to 40.
         """
         z, middle, unit = self._normalised()
-        return self._defined(self._mean(z) + middle / unit, 1, unit)
+        offset = middle / unit
+        mean = self._mean(z, max(_DIGITS - int(abs(offset)).bit_length(), 1))
+        return self._defined(mean + offset, 1, unit)
 
     def var(self, ddof: int = 0) -> Value:
         """Their variance, divided by the count less `ddof`. Off by some 2^-p of the square of the range's width."""
@@ -153,27 +158,30 @@ class FilteredColumn:
     def _total(self, x: Value) -> Value:
         return self.condition @ x
 
-    def _mean(self, x: Value) -> Value:
-        return _product(self._total(x), self._per_row())
+    def _mean(self, z: Value, most: int = MOST_PRECISION) -> Value:
+        """To that many bits at most."""
+        return self._per_row(self._total(z), -1, 1, most=most)
 
     def _variance(self, ddof: int) -> tuple[Value, float]:
         """And the unit that its root counts in. Below what roundings amount to it is 0."""
         z, _, unit = self._normalised()
-        squares = self._total(_product(z, z)) - _product(self._total(z), self._mean(z).clip(-1, 1))
-        variance = _product(squares, self._per_row(ddof)).clip(0, ddof + 1)
+        squares = self._total(_product(z, z)) - _product(self._total(z), self._mean(z))
+        variance = self._per_row(squares, 0, ddof + 1, ddof)
         return where(variance > self._least_variance(), variance, 0), unit
 
+    def _per_row(self, total: Value, low: float, high: float, less: int = 0, most: int = MOST_PRECISION) -> Value:
+        """Divided by the count less a number, or by 1 where there are no more rows than that; within a range."""
+        rows = maximum(self.count() - less, 1)
+        params = {**RECORDED, "precision": min(self._precision(), most), "low": float(low), "high": float(high)}
+        return record("ratio", total, rows, **params)
+
     def _precision(self) -> int:
-        """Bits that a reciprocal of the count can have."""
+        """Bits that a mean can have: those of the reciprocal of a count."""
         octaves = self.condition.shape[-1].bit_length() - 1
         return min(MOST_PRECISION, RING_BITS - _ROOM - octaves)
 
     def _least_variance(self) -> float:
         return 2.0 ** (3 - self._precision())
-
-    def _per_row(self, less: int = 0) -> Value:
-        """1 / (count - less), as exact as there is room for; 1 where there are no more rows than that."""
-        return record("reciprocal", maximum(self.count() - less, 1), **{**RECORDED, "precision": self._precision()})
 
     def _or_else(self, end: int) -> Value:
         """The selected values, and for the others an end of the range."""

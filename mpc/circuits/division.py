@@ -49,9 +49,10 @@ def quotient_bits(x_bits: int, low: int, high: int, precision: int) -> int:
     if few_octaves(least, most):
         return max(most.bit_length() + 4, x_bits + LIMB_BITS)
     octaves = most.bit_length() - least.bit_length()
-    mantissa = result_scale(precision) + 3
-    # the numerator is multiplied by the power of two at first, or last
-    first = x_bits + octaves + (2 if 2 * mantissa <= RING_BITS - LIMB_BITS else LIMB_BITS)
+    mantissa = result_scale(precision) + 4
+    # the numerator is multiplied by the power of two at first (it may then be long, if the mantissa is short), or last
+    first = x_bits + octaves
+    first += 2 if first + 2 * mantissa <= 2 * RING_BITS - 7 else LIMB_BITS
     last = max(x_bits, octaves + mantissa + 1) + LIMB_BITS
     return max(most.bit_length() + 2, min(first, last))
 

@@ -43,7 +43,7 @@ _FINEST = 36
 """Fractional bits of a step at most."""
 
 _POLISHING = 3
-"""Steps that compute R X anew: what has gathered of roundings goes, and I - R X is squared. One less for short numbers."""
+"""Steps that compute R X anew: gathered roundings go, and I - R X is squared. One less for short numbers."""
 
 
 def correlations(c: Fixed, factors: Fixed, scale: int) -> Fixed:
@@ -63,8 +63,8 @@ def greatest_inverse(size: int, bits: int, short: bool = False) -> int:
 def inverse(r: Fixed, bits: int, short: bool = False) -> Fixed:
     """An X close to the inverse of R, correlations; no eigenvalue of I - R X above 2^-20 if none of R is below 2^-bits.
 
-    If one is, the eigenvalues of I - R X are still between 0 and 1, and its trace tells. `short`: with numbers of half a
-    word, of which a product is a quarter of the work and two rounds deep, not three; I - R X is some 2^-8 then.
+    If one is, the eigenvalues of I - R X are still between 0 and 1, and its trace tells. `short`: with numbers of half
+    a word, of which a product is a quarter of the work and two rounds deep, not three; I - R X is some 2^-8 then.
     """
     size = r.words.shape[0]
     room = _room(size, short)

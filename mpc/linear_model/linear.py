@@ -79,7 +79,7 @@ class _LeastSquares:
         if alpha:
             products = products + np.diag([*alpha / units**2, 0.0])
         squares, varies = spread(products, _LEAST * rows)
-        factors = record("rsqrt", squares, scale=104, precision=8)
+        factors = record("rsqrt", squares, **_FUNCTION)
         r = record("correlations", products, factors)
         system = System(r[:count, :count], factors[:count])
         solution = system.solution(r[:count, count])

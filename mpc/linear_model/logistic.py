@@ -1,8 +1,8 @@
-"""Logistic regression, with the words of scikit-learn: Newton's steps under sharing, or cheaper ones along the gradient.
+"""Logistic regression, with the words of scikit-learn: Newton's steps under sharing, or cheaper gradient steps.
 
 Nothing is revealed on the way. So the number of steps is said beforehand, and results are undefined if the last of them
 still moved a coefficient. Gradient steps are scaled by the Hessian at the start, where it is largest: D. Böhning, B.
-Lindsay, "Monotonicity of Quadratic-Approximation Algorithms" (Annals of the Institute of Statistical Mathematics, 1988).
+Lindsay, "Monotonicity of Quadratic-Approximation Algorithms" (Ann. Inst. Stat. Math., 1988).
 They need no further inverse, never go too far, and converge linearly.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mpc.elementwise import sigmoid
 from mpc.errors import ScriptError
 from mpc.functions import absolute, concat, dot, stack
-from mpc.linear_model.systems import System, expected, long_product, weighted
+from mpc.linear_model.systems import System, expected, weighted
 from mpc.stats.columns import check_rows, normalised, secret
 from mpc.stats.moments import spread
 from mpc.values import Value, record
@@ -83,7 +83,8 @@ class LogisticRegression:
 
     def fit(self, X: Value, y: Value) -> Self:
         """Compute the coefficients. X: a matrix with rows first; y: a column of as many truth values, or 0 and 1."""
-        design = _Design.of(secret(X, "fit: X", (2,)), _labels(y), self.C if self.penalty else None, self.fit_intercept)
+        X, C = secret(X, "fit: X", (2,)), self.C if self.penalty else None
+        design = _Design.of(X, _labels(y), C, self.fit_intercept, self.solver)
         v: Value | None = None
         for number in range(self.max_iter):
             p = design.probabilities(v)
@@ -124,7 +125,10 @@ class LogisticRegression:
 
 @dataclass(frozen=True)
 class _Bits:
-    """Fractional bits of columns, probabilities and coefficients, so that all products over the rows fit the ring."""
+    """Fractional bits of columns, probabilities, coefficients and sums over rows, so that all products fit the ring.
+
+    Probabilities are rounded at random, so that they need fewer. Of coefficients the last of Newton's steps gives more.
+    """
 
     x: int
     p: int
@@ -132,11 +136,11 @@ class _Bits:
     sums: int
 
     @classmethod
-    def of(cls, rows: int, columns: int) -> _Bits:
+    def of(cls, rows: int, columns: int, solver: str) -> _Bits:
         """For so many rows and columns."""
         length = rows.bit_length()
-        x = min(22, (58 - length) // 2 - 1)
-        return cls(x, min(28, 58 - length - x), min(28, 50 - _MOST - x - columns.bit_length()), 50 - length)
+        x = min(26, (58 - length) // 2 + 2) if solver == "newton" else min(22, (58 - length) // 2)
+        return cls(x, min(26, 58 - length - x), min(28, 59 - _MOST - x - (2 * columns + 1).bit_length()), 50 - length)
 
 
 @dataclass(frozen=True)
@@ -154,13 +158,13 @@ class _Design:
     bits: _Bits
 
     @classmethod
-    def of(cls, X: Value, y: Value, C: float | None, fit_intercept: bool) -> _Design:
+    def of(cls, X: Value, y: Value, C: float | None, fit_intercept: bool, solver: str) -> _Design:
         rows, count = X.shape
         check_rows(rows, 2, "a logistic regression")
         least = 0.0 if C is None else 1 / math.sqrt(C * rows)
         columns = normalised(X, least=least, about_middle=fit_intercept)
         columns.check_spread("fit")
-        bits = _Bits.of(rows, count)
+        bits = _Bits.of(rows, count, solver)
         z = record("rounded", columns.z, fraction=bits.x)
         means = None
         if fit_intercept:
@@ -194,11 +198,10 @@ class _Design:
     def system(self, p: Value | float, bits: int | None) -> tuple[System, Value]:
         """The negative Hessian and the penalty's, and whether each column varies."""
         w = record("long_product", p, 1 - p, fraction=self.bits.p) if isinstance(p, Value) else p * (1 - p)
-        wz = record("rounded", (w.reshape(-1, 1) if isinstance(w, Value) else w) * self.z, fraction=self.bits.x + 2)
-        hessian = self.z.T @ wz + np.diag(self.weights)
+        wz = record("rounded", (w.reshape(-1, 1) if isinstance(w, Value) else w) * self.z, fraction=self.bits.p)
+        hessian = record("rounded", self.z.T @ wz, fraction=self.bits.sums) + np.diag(self.weights)
         if self.means is not None:
             hessian = self._bordered(hessian, wz.sum(axis=0), w)
-        hessian = record("rounded", hessian, fraction=self.bits.sums)
         squares, varies = spread(hessian, _LEAST * len(self.y))
         factors = record("rsqrt", squares, scale=104, precision=8)
         r = record("correlations", hessian, factors)
@@ -210,13 +213,13 @@ class _Design:
         assert means is not None
         if isinstance(w, Value):
             total = w.sum()
-            moved = long_product(means, total, 56)
+            moved = record("long_product", means, total, fraction=self.bits.sums)
             corner = total.reshape(1, 1)
         else:
             moved = means * (w * len(self.y))
-            corner = np.array([[w * len(self.y)]])
+            corner = np.array([[w * len(self.y)]])  # type: ignore[assignment]  # public
         # sum w (z - m)(z - m)' = sum w z z' - m u' - u m'
-        outer = long_product(means.reshape(-1, 1), edge - moved * 0.5, 54)
+        outer = record("long_product", means.reshape(-1, 1), edge - moved * 0.5, fraction=self.bits.sums)
         border = edge - moved
         top = concat([corner, border.reshape(1, -1)], axis=1)
         return concat([top, concat([border.reshape(-1, 1), inner - outer - outer.T], axis=1)])

@@ -13,6 +13,7 @@ from mpc.operations.inputs import ColumnInput, Constant, RowCount
 from mpc.operations.moments import Comoment, Deviations, Mean
 from mpc.operations.noise import Noisy
 from mpc.operations.order import ArgSort, Quantile, Sort
+from mpc.operations.ratio import Ratio
 from mpc.operations.reductions import ArgMax, ArgMin, Max, Min
 from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
 from mpc.operations.sample import Sample
@@ -68,6 +69,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             Rounded(),
             Step(),
             Quotient(),
+            Ratio(),
             Reciprocal(),
             Sqrt(),
             Rsqrt(),

@@ -53,7 +53,7 @@ class _Rounded(Circuit):
     """A product with only `scale` fractional bits, for operands whose exact product the ring could not hold.
 
     The owner of both computes in float64: 52 significant bits. Shared operands are cut into limbs: an error of at most
-    four units of the last bit and terms of the product.
+    four units of the last bit, however many terms a product has.
     """
 
     arity = 2

@@ -41,7 +41,7 @@ _Reals = NDArray[np.float64]
 
 
 class _System(Circuit):
-    """A function of numbers without divisors, with `fraction` bits behind the point, or as many as there is room for."""
+    """A function of numbers without divisors, with `fraction` bits behind the point, or as many as have room."""
 
     @abstractmethod
     def reach(self, inputs: Sequence[Type], params: Params) -> tuple[Fraction, Fraction]:
@@ -155,8 +155,8 @@ class Correlations(_System):
 class Inverse(_System):
     """X close to the inverse of correlations R that have no eigenvalue below 2^-bits.
 
-    Whether they have none, the trace of I - R X tells, which is below 2^-12 then. `short`: 1 for numbers of half a word,
-    where less will do.
+    Whether they have none, the trace of I - R X tells, which is below 2^-12 then. `short`: 1 for numbers of half a
+    word, where less will do.
     """
 
     name = "inverse"
