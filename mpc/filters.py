@@ -106,7 +106,9 @@ class FilteredColumn:
         return self._defined(mean + offset, 1, unit)
 
     def var(self, ddof: int = 0) -> Value:
-        """Their variance, divided by the count less `ddof`. Off by some 2^-p of the square of the range's width."""
+        """Their variance, divided by the count less `ddof`; off by at most 2^(2 - p) of the square of half the range's
+        width, p as for a mean. Below twice that it counts as 0.
+        """
         variance, unit = self._variance(ddof)
         return self._defined(variance, ddof + 1, unit * unit)
 
@@ -171,6 +173,8 @@ class FilteredColumn:
 
     def _per_row(self, total: Value, low: float, high: float, less: int = 0, most: int = MOST_PRECISION) -> Value:
         """Divided by the count less a number, or by 1 where there are no more rows than that; within a range."""
+        if total.type.low == total.type.high == 0:
+            return total
         rows = maximum(self.count() - less, 1)
         params = {**RECORDED, "precision": min(self._precision(), most), "low": float(low), "high": float(high)}
         return record("ratio", total, rows, **params)

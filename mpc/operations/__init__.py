@@ -19,7 +19,7 @@ from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
 from mpc.operations.sample import Sample
 from mpc.operations.sharing import Reveal, Share
 from mpc.operations.structure import Concat, Index, Reshape, Stack, Transpose
-from mpc.operations.systems import Correlations, Inverse, LongProduct, Rounded, Solution, Step
+from mpc.operations.systems import Correlations, Inverse, LongProduct, Remainder, Rounded, Solution, Step
 
 __all__ = ["OPERATIONS", "Circuit", "Function", "Operation", "Params", "ProductOperation"]
 
@@ -67,6 +67,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             Solution(),
             LongProduct(),
             Rounded(),
+            Remainder(),
             Step(),
             Quotient(),
             Ratio(),

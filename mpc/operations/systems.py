@@ -19,11 +19,12 @@ from mpc.circuits.fixed import Fixed
 from mpc.circuits.solve import correlations, greatest_inverse, greatest_solution, inverse, solution, step
 from mpc.circuits.wide import LIMB_BITS
 from mpc.errors import PlanError
-from mpc.operations.base import Circuit, Params, broadcast, meet
+from mpc.operations.base import Circuit, Operation, Params, broadcast, meet
 from mpc.types import Domain, Shape, Type
+from protocols import ring
 from protocols.ring import Array
 
-__all__ = ["Correlations", "Inverse", "LongProduct", "Rounded", "Solution", "Step"]
+__all__ = ["Correlations", "Inverse", "LongProduct", "Remainder", "Rounded", "Solution", "Step"]
 
 _MOST_SIZE = 64
 """The most equations."""
@@ -107,6 +108,30 @@ class Rounded(_System):
 
     def circuit(self, operands: Sequence[Fixed], scale: int, params: Params) -> Fixed:
         return operands[0].at(scale)
+
+
+class Remainder(Operation):
+    """What rounding x to y took from it, in units of the last bit of y: the lower limb of x."""
+
+    name = "remainder"
+    arity = 2
+    elementwise = True
+
+    def infer(self, inputs: Sequence[Type], params: Params) -> Type:
+        x, y = inputs
+        scale = x.domain.scale - y.domain.scale
+        if scale < 0 or x.shape != y.shape or x.domain.divisor != 1 or y.domain.divisor != 1:
+            raise PlanError(f"{self.name}: of {x.domain.scale} fractional bits after {y.domain.scale}")
+        most = 1 << scale
+        return Type(meet([x.visibility, y.visibility]), x.shape, Domain("real", scale), -most, most)
+
+    def working_bits(self, inputs: Sequence[Type], params: Params) -> int:
+        x, y = inputs
+        return y.bits + x.domain.scale - y.domain.scale
+
+    def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
+        x, y = inputs
+        return ring.subtract(x, ring.multiply(y, np.uint64(1 << types[0].domain.scale - types[1].domain.scale)))
 
 
 class LongProduct(_System):

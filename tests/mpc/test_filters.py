@@ -19,6 +19,7 @@ from mpc.plan import Step
 from mpc.result import Result
 from mpc.schema import Column, Table
 from mpc.simulate import schema_of
+from mpc.values import record
 
 RNG = np.random.default_rng(3)
 ROWS = {"ada": 150, "bob": 90, "cleo": 60}
@@ -383,6 +384,34 @@ def test_what_selects_nothing_that_makes_sense_is_refused(case: str) -> None:
     script, said = REFUSED[case]
     with pytest.raises(BeaverError, match=said):
         mpc.simulate(mpc.computation(lambda data: script(data.table("stays"))), TABLES)
+
+
+@pytest.mark.parametrize("precision", [12, 25, 40])
+def test_a_ratio_is_brought_into_its_range(precision: int) -> None:
+    x, y = np.array([-900, -6, 0, 5, 7, 900]), np.array([1, 3, 4, 7, 2, 9])
+    tables = {"ada": {"t": {"x": x, "y": y}}, "bob": {"t": {"x": x, "y": y}}}
+    params = {"scale": 0, "precision": precision, "low": -2.5, "high": 1.0}
+
+    def script(data: Any) -> dict[str, Any]:
+        ada, bob = data.party("ada")["t"], data.party("bob")["t"]
+        return {
+            "shared": record("ratio", ada["x"] + bob["x"], ada["y"] + bob["y"], **params),
+            "owned": record("ratio", ada["x"], ada["y"], **params),
+        }
+
+    found = run(script, tables)
+    for name in found:
+        np.testing.assert_allclose(found[name], np.clip(x / y, -2.5, 1), rtol=0, atol=2.5 * 2.0**-precision)
+        assert found[name][0] == -2.5
+        assert found[name][-1] == 1
+    for low, high in ((1.0, 1.0), (2.0, 1.0), (0.0, np.inf), (np.nan, 1.0)):
+        with pytest.raises(BeaverError, match="is no range"):
+            run(lambda data, ends=(low, high): _ratio(data, *ends), tables)
+
+
+def _ratio(data: Any, low: float, high: float) -> Any:
+    t = data.table("t")
+    return record("ratio", t["x"].sum(), t["y"].sum(), scale=0, precision=20, low=low, high=high)
 
 
 def test_selections_of_many_rows_can_be_planned() -> None:
