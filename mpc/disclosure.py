@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc.errors import PlanError
-from mpc.operations import Params
+from mpc.operations import Circuit, Params
 from mpc.operations.inputs import constant_values
 from mpc.operations.structure import numpy_key
 from mpc.plan import Plan, Step
@@ -184,7 +184,17 @@ class _Judge:
                 longer = [(*shape[: params["axis"]], 1, *shape[params["axis"] :]) for shape in shapes]
                 parts = [self.reshape(x, shape, into) for x, shape, into in zip(inputs, shapes, longer, strict=True)]
                 return self.concat(parts, longer, params["axis"])
+        if isinstance(step.operation, Circuit):
+            return self.function(inputs, shapes, self.plan.types[i].shape)
         raise PlanError(f"{self.plan.where(i)}: what {step.op} discloses is not known")
+
+    def function(self, inputs: Sequence[_Known], shapes: Sequence[Shape], out: Shape) -> _Known:
+        """Any function of whole operands: rows along an axis stand alone, sums stay what they are."""
+        sums: dict[_Table, _Classes] = {}
+        for known, shape in zip(inputs, shapes, strict=True):
+            apart = [_Axis(axis.rows, self.apart(n)) for axis, n in zip(known.axes, shape, strict=True)]
+            self.pool(sums, self.summed(_Known(tuple(apart), known.summed), range(len(shape))).summed)
+        return _Known(tuple(_Axis({}, self.apart(n)) for n in out), sums)
 
     def together(self, inputs: Sequence[_Known], shapes: Sequence[Shape], out: Shape) -> _Known:
         """Operands broadcast to one shape and combined element by element."""

@@ -65,9 +65,12 @@ def sensitivities(
     reaches: list[_Reaches] = []
     noised: list[bool] = []
     found: dict[int, Mapping[Table, Sensitivity]] = {}
-    if not any(step.op == "noisy" for step in steps):
-        return found
+    followed = _concerned(steps)
     for i, (step, type_) in enumerate(zip(steps, types, strict=True)):
+        if i not in followed:
+            reaches.append({})
+            noised.append(False)
+            continue
         inputs = [reaches[j] for j in step.inputs]
         if step.op == "noisy":
             found[i] = {table: _of_units(reach, unit_rows.get(table, 1)) for table, reach in inputs[0].items()}
@@ -83,6 +86,18 @@ def sensitivities(
         bounded = {table: reach.within(type_) for table, reach in known.items()}
         reaches.append({table: reach for table, reach in bounded.items() if reach.total})
     return found
+
+
+def _concerned(steps: Sequence[Step]) -> set[int]:
+    """The steps that noisy values are computed from, or that are computed together with them."""
+    concerned: set[int] = set()
+    for i, step in enumerate(steps):
+        if step.op == "noisy" or not concerned.isdisjoint(step.inputs):
+            concerned.add(i)
+    for i in range(len(steps) - 1, -1, -1):
+        if i in concerned:
+            concerned.update(steps[i].inputs)
+    return concerned
 
 
 def _of_units(reach: Reach, rows: int) -> Sensitivity:

@@ -45,7 +45,7 @@ class Ratio(Quotient):
         type_, bits = self.infer(types, params), self._quotient_bits(types, params)
         quotient = super().build(operands, types, params)
         below, above = quotient - type_.low, -quotient + type_.high
-        return quotient - below.negative(bits).select(below) 
+        return quotient - below.negative(bits).select(below) + above.negative(bits).select(above)
 
     def _quotient_bits(self, inputs: Sequence[Type], params: Params) -> int:
         """Of a signed integer that holds how far the quotient is from an end."""

@@ -255,7 +255,7 @@ def test_any_selection(rows: list[tuple[int, bool]], q: Any, ddof: int) -> None:
             assert found[name] is mpc.UNDEFINED
 
 
-AGGREGATES = ["count", "sum", "mean", "var", "std", "min", "max", "median"]
+AGGREGATES: list[Any] = ["count", "sum", "mean", "var", "std", "min", "max", "median"]
 
 
 @pytest.mark.parametrize(
@@ -297,10 +297,9 @@ def test_groups_are_as_pandas_has_them(key: str, keys: list[Any]) -> None:
 def test_groups_by_another_partys_key() -> None:
     def script(data: Any) -> dict[str, Any]:
         t = Beside(data)
-        wards = t.right.groupby("r_ward", [1, 2, 4])
-        return wards.agg({"r_cost": "mean"}) | {
-            "left": mpc.stack([t.left[t["r_ward"] == w]["cost"].sum() for w in (1, 2)])
-        }
+        wards: dict[str, Any] = t.right.groupby("r_ward", [1, 2, 4]).agg({"r_cost": "mean"})
+        left = [t.left[t["r_ward"] == ward]["cost"].sum() for ward in (1, 2)]
+        return {**wards, "left": mpc.stack(left)}
 
     found, wards = run(script, SIDE), BESIDE.groupby("r_ward")
     np.testing.assert_allclose(found["r_cost_mean"], wards["r_cost"].mean()[[1, 2, 4]], rtol=1e-8)
@@ -406,12 +405,15 @@ def test_a_ratio_is_brought_into_its_range(precision: int) -> None:
         assert found[name][-1] == 1
     for low, high in ((1.0, 1.0), (2.0, 1.0), (0.0, np.inf), (np.nan, 1.0)):
         with pytest.raises(BeaverError, match="is no range"):
-            run(lambda data, ends=(low, high): _ratio(data, *ends), tables)
+            run(_ratio(low, high), tables)
 
 
-def _ratio(data: Any, low: float, high: float) -> Any:
-    t = data.table("t")
-    return record("ratio", t["x"].sum(), t["y"].sum(), scale=0, precision=20, low=low, high=high)
+def _ratio(low: float, high: float) -> Callable[[Any], Any]:
+    def script(data: Any) -> Any:
+        t = data.table("t")
+        return record("ratio", t["x"].sum(), t["y"].sum(), scale=0, precision=20, low=low, high=high)
+
+    return script
 
 
 def test_selections_of_many_rows_can_be_planned() -> None:

@@ -59,7 +59,7 @@ def close(found: Any, expected: Any, width: float) -> None:
     np.testing.assert_allclose(np.asarray(found, float), np.asarray(expected, float), rtol=0, atol=width * 2**-32)
 
 
-EXACT = {
+EXACT: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "sort": (lambda x: x.sort(), np.sort),
     "sort descending": (lambda x: mpc.sort(x, descending=True), lambda x: np.sort(x)[::-1]),
     "argsort": (lambda x: x.argsort(), lambda x: np.argsort(x, kind="stable")),
@@ -186,7 +186,7 @@ def test_medians_and_quantiles(tables: Any) -> None:
 )
 def test_any_integers_in_any_order(numbers: list[int], cut: int, q: Any) -> None:
     x = np.array(numbers)
-    tables = {"ada": {"t": {"x": x[:cut]}}, "bob": {"t": {"x": x[cut:]}}} if 0 < cut < len(x) else None
+    tables: Any = {"ada": {"t": {"x": x[:cut]}}, "bob": {"t": {"x": x[cut:]}}} if 0 < cut < len(x) else None
     if tables is None:
         tables = {"ada": {"t": {"x": x}}, "bob": {"u": {"y": [0]}}}
     found = mpc.simulate(
@@ -251,7 +251,7 @@ def test_every_bit_less_costs_less() -> None:
     assert list(sent) == sorted(sent)
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "k of nothing": (lambda x: mpc.top_k(x, 0)[0], "0 elements"),
     "k of too many": (lambda x: mpc.top_k(x, 25)[0], "25 elements"),
     "q above 1": (lambda x: mpc.quantile(x, 1.5), "a quantile at 1.5"),
