@@ -30,6 +30,7 @@ _STEP_BITS = 10
 """Of the inverse that a step is computed with: what that is off by costs steps, not accuracy."""
 
 _NEWTON, _GRADIENT = 12, 50
+"""Steps, unless said otherwise."""
 
 _TOLERANCE_BITS = 20
 

@@ -25,6 +25,9 @@ _LIMB = 15
 FINE = 2 * _LIMB
 """Fractional bits of probabilities and coefficients."""
 
+_PRECISION = 24
+"""Bits that probabilities are right to. Errors go both ways along a row, and their mean is far less."""
+
 _SUMS = 50
 """Bits of a sum over the rows."""
 
@@ -67,7 +70,7 @@ class Rows:
         x = _rounded(high, FINE) + _rounded(low * 0.5**_LIMB, FINE)
         if self.means is not None:
             x = x + (v[0] - record("long_product", self.means, coef, fraction=FINE).sum())
-        return _rounded(record("sigmoid", x, scale=104, precision=FINE), FINE)
+        return _rounded(record("sigmoid", x, scale=104, precision=_PRECISION), FINE)
 
     def gradient(self, p: Value | float, v: Value | None) -> Value:
         """Of the log-likelihood less the penalty, at these probabilities and coefficients."""
