@@ -5,13 +5,12 @@ South, west and the dealer are altered to check nothing, and so is the analyst's
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from parties import policy
 from parties.agreement import Agreement
 from parties.client import Analyst
 from parties.config import PartyConfig
-from parties.errors import Fault
 from parties.ledger import Ledger
 from parties.terms import KINDS
 
@@ -291,20 +289,27 @@ def test_uses_are_counted_before_they_are_made_and_stay_counted(tmp_path: Path) 
         assert "south will refuse" not in shown  # it is altered
 
 
-def _use(path: Path) -> int:
-    ledger, made = Ledger(path), 0
-    with suppress(Fault):
-        while True:
-            ledger.use("digest", 17, "s")
-            made += 1
-    return made
+USING = """
+import sys
+from contextlib import suppress
+from pathlib import Path
+from parties.errors import Fault
+from parties.ledger import Ledger
+ledger, made = Ledger(Path(sys.argv[1])), 0
+with suppress(Fault):
+    while True:
+        ledger.use("digest", 17, "s")
+        made += 1
+print(made)
+"""
 
 
 def test_racing_processes_make_no_more_uses_than_agreed(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     Ledger(path).close()
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        assert sum(pool.map(_use, [path] * 3)) == 17
+    command = [sys.executable, "-c", USING, str(path)]
+    using = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert sum(int(process.communicate(timeout=60)[0]) for process in using) == 17
     ledger = Ledger(path)
     with refused("USES_EXHAUSTED", "17 computations"):
         ledger.use("digest", 17, "s")
