@@ -34,8 +34,8 @@ KINDS: Mapping[str, frozenset[str]] = {
     "products": frozenset(
         {"comoment", "deviations", "long_product", "matmul", "matmul_rounded", "multiply", "multiply_rounded"},
     ),
-    "functions": frozenset({"exp", "log", "quotient", "reciprocal", "rsqrt", "sigmoid", "sqrt", "tanh"}),
-    "equations": frozenset({"correlations", "inverse", "solution"}),
+    "functions": frozenset({"exp", "log", "quotient", "ratio", "reciprocal", "rsqrt", "sigmoid", "sqrt", "tanh"}),
+    "equations": frozenset({"correlations", "inverse", "remainder", "rounded", "solution", "step"}),
     "comparisons": frozenset(
         {"absolute", "and", "equal", "less", "maximum", "minimum", "not", "where", "xor"},
     ),
