@@ -60,7 +60,7 @@ def median(data):  # type: ignore[no-untyped-def]
 def logistic(data):  # type: ignore[no-untyped-def]
     """Ten full-batch gradient steps; features with one party, labels with the other."""
     features = data.party("bank")["f"][[f"x{i}" for i in range(FEATURES)]]
-    labels = data.party("insurer")["f"]["y"]
+    labels = data.party("insurer")["f"]["y"] > 0
     model = mpc.linear_model.LogisticRegression(penalty=None, solver="gradient", max_iter=10, fit_intercept=False)
     return model.fit(features, labels).coef_
 
