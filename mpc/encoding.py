@@ -12,7 +12,7 @@ from mpc.operations import Params
 from mpc.types import BOOLEAN, Type
 from protocols.ring import Array
 
-__all__ = ["decode", "encode_column"]
+__all__ = ["check_column", "decode", "encode_column"]
 
 _BLOCK = 1 << 15
 
@@ -35,8 +35,7 @@ def encode_column(values: NDArray[np.int64] | NDArray[np.float64], params: Param
             f"{name} has {values.shape[0]:,} rows, the plan was made for {params['rows']:,}",
             "The table changed since the script was submitted, or is not the one that was declared. Submit again.",
         )
-    if params["kind"] == "integer" and values.dtype != np.int64:
-        raise DataError(f"{name} holds real numbers, an integer column is declared", "Correct the agreement's type.")
+    _check_kind(name, values, params["kind"])
     low, high = params["low"], params["high"]
     encoded: NDArray[np.int64]
     if params["kind"] == "integer":
@@ -52,11 +51,29 @@ def encode_column(values: NDArray[np.int64] | NDArray[np.float64], params: Param
             f"{name}: {undefined:,} rows hold NaN or an infinity", "Fill or drop these rows at their owner."
         )
     if outside:
-        raise DataError(
-            f"{name}: {outside:,} rows lie outside the declared range [{low}, {high}]",
-            "Correct the data, or declare the range that they have (`beaver agreement draft`).",
-        )
+        raise _out_of_range(name, outside, low, high)
     return encoded.view(np.uint64)
+
+
+def check_column(
+    name: str, values: NDArray[np.int64] | NDArray[np.float64], kind: str, low: float, high: float
+) -> None:
+    """Raise DataError, as `encode_column` does, where the values of a column are not as they are declared."""
+    _check_kind(name, values, kind)
+    if values.size and not (values.min() >= low and values.max() <= high):
+        raise _out_of_range(name, int(np.count_nonzero((values < low) | (values > high))), low, high)
+
+
+def _check_kind(name: str, values: NDArray[np.int64] | NDArray[np.float64], kind: str) -> None:
+    if kind == "integer" and values.dtype != np.int64:
+        raise DataError(f"{name} holds real numbers, an integer column is declared", "Correct the agreement's type.")
+
+
+def _out_of_range(name: str, rows: int, low: float, high: float) -> DataError:
+    return DataError(
+        f"{name}: {rows:,} rows lie outside the declared range [{low}, {high}]",
+        "Correct the data, or declare the range that they have (`beaver agreement draft`).",
+    )
 
 
 def _encode_reals(values: NDArray[np.float64], encoded: NDArray[np.int64], params: Params) -> tuple[int, int]:

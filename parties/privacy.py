@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mpc.accounting import Loss
 from mpc.disclosure import RowSet, rows_used
+from mpc.encoding import check_column
 from mpc.errors import DataError
 from mpc.plan import Plan
 from mpc.sampling import Draw, Rows
@@ -180,7 +181,7 @@ class Privacy:
             with self._lock:
                 known = self._sketches.get(key)
             if known is None:
-                hashes = row_hashes(self._store.columns(name, columns)) if hashes is None else hashes
+                hashes = self._hashes(name) if hashes is None else hashes
                 if hashes.size != _rows_of(plan, self._party, name):
                     raise DataError(
                         f"{self._party}.{name} has {hashes.size:,} rows, the plan was made for another number",
@@ -192,6 +193,15 @@ class Privacy:
                 for old in list(self._sketches)[:-_MOST_SKETCHES]:
                     del self._sketches[old]
             yield history.Used(result, name, known)
+
+    def _hashes(self, name: str) -> Words:
+        """Of the rows of a table, as all columns that are agreed have them. Raises DataError."""
+        agreed = self._tables[name].columns
+        columns = self._store.columns(name, sorted(agreed))
+        for column, values in columns.items():
+            terms = agreed[column]
+            check_column(f"{self._party}.{name}.{column}", values, terms.type, *terms.range)
+        return row_hashes(columns)
 
     def _check_units(self, name: str) -> None:
         """Raise Fault UNIT_ROWS_EXCEEDED when a person has more rows in a table than agreed."""

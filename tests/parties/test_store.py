@@ -98,9 +98,15 @@ def test_values_that_cannot_take_part(running: Running, visits: Path, case: str)
         assert "south" in last["message"]
 
 
-def test_a_column_that_the_plan_does_not_name_is_not_read(running: Running, visits: Path) -> None:
-    damaged(visits, "age", "SECRET", "nan", PLANTED)
+def test_a_column_that_the_agreement_does_not_name_is_not_read(running: Running, visits: Path) -> None:
+    write_csv(visits, {**TABLES["south"]["visits"], "name": ["SECRET", "nan", PLANTED] * 10})
     assert running.run(total)["result"] == TOTAL
+
+
+def test_a_column_that_is_agreed_must_be_right_for_every_plan(running: Running, visits: Path) -> None:
+    damaged(visits, "age", "SECRET", "nan", PLANTED)
+    with refused("DATA", "south.visits", "age", "1 of its 30 rows hold text"):
+        running.run(total)
 
 
 def instead(make: Callable[[Path], object]) -> Callable[[Path], object]:
