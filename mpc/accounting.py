@@ -24,10 +24,14 @@ _STEPS = 60
 
 @dataclass(frozen=True)
 class Loss:
-    """What a noised result tells at most, or may: (epsilon, delta). delta 0: pure, under Laplace noise."""
+    """What a noised result tells at most, or may: (epsilon, delta). delta 0: pure, under Laplace noise.
+
+    `beyond`: the probability with which it may tell anything at all, as a number of rows may.
+    """
 
     epsilon: float
     delta: float = 0.0
+    beyond: float = 0.0
 
     @property
     def rho(self) -> Fraction:
@@ -45,14 +49,16 @@ def exactly(number: float) -> Fraction:
 def within(losses: Iterable[Loss], budget: Loss) -> bool:
     """Whether results that cost this much tell no more together than the budget allows."""
     spent = list(losses)
-    return _pure(spent, budget) >= 0 or _epsilon_of(_rho(spent), budget.delta) <= budget.epsilon
+    delta = _delta_left(spent, budget)
+    return delta >= 0 and (_pure(spent, budget) >= 0 or _epsilon_of(_rho(spent), delta) <= budget.epsilon)
 
 
 def left(losses: Iterable[Loss], budget: Loss) -> float:
     """The largest epsilon that one more result under Laplace noise may have."""
     spent = list(losses)
-    rho = max(rho_of(budget.epsilon, budget.delta) - _rho(spent), 0.0) if budget.delta else 0.0
-    return max(0.0, float(_pure(spent, budget)), math.sqrt(2 * rho))
+    delta = _delta_left(spent, budget)
+    rho = max(rho_of(budget.epsilon, delta) - _rho(spent), 0.0) if delta > 0 else 0.0
+    return max(0.0, float(_pure(spent, budget)), math.sqrt(2 * rho)) if delta >= 0 else 0.0
 
 
 @lru_cache(1024)
@@ -70,6 +76,13 @@ def _pure(spent: Sequence[Loss], budget: Loss) -> Fraction:
     if any(loss.delta for loss in spent):
         return Fraction(-1)
     return exactly(budget.epsilon) - sum(exactly(loss.epsilon) for loss in spent)
+
+
+def _delta_left(spent: Sequence[Loss], budget: Loss) -> float:
+    """What events that may tell anything leave of the budget's delta, never too much; below 0 where they are more."""
+    exact = exactly(budget.delta) - sum(exactly(loss.beyond) for loss in spent)
+    near = float(exact)
+    return near if near <= exact else math.nextafter(near, -math.inf)
 
 
 def _rho(spent: Sequence[Loss]) -> float:

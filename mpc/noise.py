@@ -24,7 +24,7 @@ from mpc.sensitivity import Sensitivity, Table, sensitivities
 from mpc.types import Type
 from protocols.ring import Array
 
-__all__ = ["Law", "Source", "draw", "laws", "least_spread", "measured", "opendp"]
+__all__ = ["Law", "Source", "draw", "laws", "least_spread", "measured", "opendp", "rounded_up"]
 
 _RARELY = 64 * math.log(2)
 _ROOT_BITS = 32
@@ -100,7 +100,7 @@ def laws(params: Params, moved: Mapping[Table, Sensitivity]) -> dict[str, Law]:
     epsilon, delta = params["epsilon"], params["delta"]
     try:
         if delta == 0:
-            scales = {p: _up(max(each.l1 for each in own) / exactly(epsilon)) for p, own in parties.items()}
+            scales = {p: rounded_up(max(each.l1 for each in own) / exactly(epsilon)) for p, own in parties.items()}
             return {party: Law("laplace", scale) for party, scale in scales.items()}
         rho = 2 * Fraction(rho_of(epsilon, delta))
         scales = {p: _root(max(each.l2_squared for each in own) / rho) for p, own in parties.items()}
@@ -120,7 +120,7 @@ def least_spread(params: Params, moved: Mapping[Table, Sensitivity], value: Type
         raise PlanError("noisy: the value's numbers are too large for noise") from None
 
 
-def _up(number: Fraction) -> float:
+def rounded_up(number: Fraction) -> float:
     """The smallest float that is not below the number."""
     near = float(number)
     return near if near >= number else math.nextafter(near, math.inf)
@@ -128,4 +128,4 @@ def _up(number: Fraction) -> float:
 
 def _root(number: Fraction) -> float:
     """A float that is not below the square root of the number, and hardly above."""
-    return _up(Fraction(math.isqrt(math.ceil(number * 4**_ROOT_BITS)) + 1, 2**_ROOT_BITS))
+    return rounded_up(Fraction(math.isqrt(math.ceil(number * 4**_ROOT_BITS)) + 1, 2**_ROOT_BITS))

@@ -127,6 +127,18 @@ class Value:
             raise ScriptError("the mean of no elements is undefined", "Check that the table has rows.")
         return self.sum(axis) / count
 
+    def var(self, axis: int | tuple[int, ...] | None = None, ddof: int = 0) -> Value:
+        """The same as `mpc.stats.var`."""
+        from mpc.stats.moments import var
+
+        return var(self, axis, ddof)
+
+    def std(self, axis: int | tuple[int, ...] | None = None, ddof: int = 0) -> Value:
+        """The same as `mpc.stats.std`."""
+        from mpc.stats.moments import std
+
+        return std(self, axis, ddof)
+
     def min(self, axis: int | None = None) -> Value:
         """The smallest of all elements, or along an axis."""
         return self._along("min", axis)

@@ -14,9 +14,10 @@ import numpy as np
 
 from mpc.errors import ScriptError
 from mpc.functions import concat, dot, minimum
-from mpc.linear_model.systems import System, expected, long_product, weighted
+from mpc.linear_model.systems import System, expected, shortened, weighted
 from mpc.stats.columns import check_rows, normalised, secret
 from mpc.stats.moments import flagged, spread
+from mpc.stats.precise import function, mean, product
 from mpc.values import Value, record
 
 __all__ = ["LinearRegression", "Ridge"]
@@ -26,8 +27,6 @@ _LEAST = 2.0**-24
 
 _MOST = 2.0**10
 """Of a coefficient, where columns and target lie within [-1, 1]."""
-
-_FUNCTION = {"scale": 104, "precision": 26}
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,18 @@ class _LeastSquares:
         units, self._unit = columns.units[:-1], float(columns.units[-1])
         products = columns.comoments()
         if not self.fit_intercept:
-            means = record("mean", columns.z, about=0.0, scale=52)
-            products = products + rows * (means.reshape(-1, 1) * means)
+            means = mean(columns.z)
+            products = products + rows * product(means.reshape(-1, 1), means, 54 - rows.bit_length())
         if alpha:
-            products = products + np.diag([*alpha / units**2, 0.0])
+            products = products + np.diag([*shortened(alpha / units**2), 0.0])
         squares, varies = spread(products, _LEAST * rows)
-        factors = record("rsqrt", squares, **_FUNCTION)
+        factors = function("rsqrt", squares, precision=26)
         r = record("correlations", products, factors)
         system = System(r[:count, :count], factors[:count])
         solution = system.solution(r[:count, count])
 
-        root = minimum(long_product(squares[count], factors[count], 56), 2 * math.isqrt(rows))
-        ratios = long_product(long_product(solution, system.factors, 56), root)
+        root = minimum(product(squares[count], factors[count]), 2 * math.isqrt(rows))
+        ratios = product(product(solution, system.factors), root, 61)
         defined = system.regular() & varies[:count].all() & (abs(ratios) <= _MOST).all()
         ratios = ratios.clip(-_MOST, _MOST)
         self._scale = self._unit / units
@@ -96,7 +95,7 @@ class _LeastSquares:
     def _intercept(self, X: Value, y: Value, ratios: Value) -> Value:
         """The target's mean less what the columns' means explain of it."""
         columns = normalised(X, y, about_middle=False)
-        means = record("mean", columns.z, about=0.0, scale=52)
+        means = mean(columns.z)
         counts = np.array([*self._scale * columns.units[:-1], columns.units[-1]])
         total, unit = weighted(concat([-ratios, np.array([1.0])]), means, counts)
         return Value(total._trace, total.step, self.coef_.defined, np.array(unit))
@@ -129,8 +128,8 @@ class LinearRegression(_LeastSquares):
         defined = self.coef_.defined
         assert defined is not None
         self.rsquared_ = flagged(explained, defined & fit.varies)
-        left = record("sqrt", 1 - explained, **_FUNCTION)
-        errors = long_product(long_product(fit.system.spreads(), left, 56), fit.root)
+        left = function("sqrt", 1 - explained, precision=26)
+        errors = product(product(fit.system.spreads(), left), fit.root, 61)
         freedom = X.shape[0] - X.shape[1] - self.fit_intercept
         self.standard_errors_ = Value(errors._trace, errors.step, defined, self._scale / math.sqrt(freedom))
         return self

@@ -19,6 +19,7 @@ from mpc.functions import absolute, concat, stack
 from mpc.linear_model.rows import FINE, Rows
 from mpc.linear_model.systems import System, expected, weighted
 from mpc.stats.columns import normalised, secret
+from mpc.stats.precise import mean
 from mpc.values import Value, record
 
 __all__ = ["LogisticRegression"]
@@ -98,7 +99,7 @@ class LogisticRegression:
         self.intercept_ = 0.0
         if self.fit_intercept:
             raw, one = normalised(X, about_middle=False), np.array([1.0])
-            means = record("mean", raw.z, about=0.0, scale=52)
+            means = mean(raw.z)
             counts = np.concatenate([raw.units / rows.units, one])
             total, unit = weighted(concat([-coef, v[:1]]), concat([means, one]), counts)
             self.intercept_ = Value(total._trace, total.step, defined, np.array(unit))

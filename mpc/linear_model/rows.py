@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc.functions import concat, stack
-from mpc.linear_model.systems import BITS, System
+from mpc.linear_model.systems import BITS, System, shortened
 from mpc.stats.columns import check_rows, normalised
 from mpc.stats.moments import spread
+from mpc.stats.precise import function, mean, rounded
 from mpc.values import Value, record
 
 __all__ = ["FINE", "Rows"]
@@ -58,28 +59,28 @@ class Rows:
         columns = normalised(X, least=least, about_middle=fit_intercept)
         columns.check_spread("fit")
         length = rows.bit_length()
-        z = _rounded(columns.z, min(32, 60 - length - _LIMB))
-        means = _rounded(record("mean", columns.z, about=0.0, scale=52), FINE) if fit_intercept else None
-        weights = np.zeros(count) if C is None else np.ldexp(np.rint(np.ldexp(1 / (C * columns.units**2), 40)), -40)
+        z = rounded(columns.z, min(32, 60 - length - _LIMB))
+        means = rounded(mean(columns.z), FINE) if fit_intercept else None
+        weights = np.zeros(count) if C is None else shortened(1 / (C * columns.units**2))
         return cls(z, y, means, columns.units, weights, _SUMS - length)
 
     def probabilities(self, v: Value) -> Value:
         """Of every row, for these coefficients, the intercept's first."""
         coef = v if self.means is None else v[1:]
         high, low = self._product(self.z, _limbs(coef))
-        x = _rounded(high, FINE) + _rounded(low * 0.5**_LIMB, FINE)
+        x = rounded(high, FINE) + rounded(low * 0.5**_LIMB, FINE)
         if self.means is not None:
             x = x + (v[0] - record("long_product", self.means, coef, fraction=FINE).sum())
-        return _rounded(record("sigmoid", x, scale=104, precision=_PRECISION), FINE)
+        return rounded(function("sigmoid", x, precision=_PRECISION), FINE)
 
     def gradient(self, p: Value | float, v: Value | None) -> Value:
         """Of the log-likelihood less the penalty, at these probabilities and coefficients."""
         if isinstance(p, Value):
             upper, lower = _limbs(p)
             high, low = self._product(self.z.T, (self.y - upper, -lower))
-            g = _rounded(high, self.sums) + _rounded(low * 0.5**_LIMB, self.sums)
+            g = rounded(high, self.sums) + rounded(low * 0.5**_LIMB, self.sums)
         else:
-            g = _rounded(self.z.T @ (self.y - p), self.sums)
+            g = rounded(self.z.T @ (self.y - p), self.sums)
         if v is not None and self.weights.any():
             coef = v if self.means is None else v[1:]
             g = g - record("long_product", coef, self.weights, fraction=self.sums)
@@ -87,29 +88,29 @@ class Rows:
             return g
         total = (self.y - p).sum()
         inner = g - record("long_product", self.means, total, fraction=self.sums)
-        return concat([_rounded(total, self.sums).reshape(1), inner])
+        return concat([rounded(total, self.sums).reshape(1), inner])
 
     def hessian(self, p: Value | float, *, fine: bool = False) -> Value:
         """Of both, negated: fine as results want it, or as steps do."""
         w = record("long_product", p, 1 - p, fraction=FINE - 2) if isinstance(p, Value) else p * (1 - p)
         column = w.reshape(-1, 1) if isinstance(w, Value) else w
         if fine:
-            wz = _rounded(column * self.z, FINE)
+            wz = rounded(column * self.z, FINE)
             both = self.z.T @ concat(_limbs(wz), axis=1)
             high, low = both[:, : len(self.units)], both[:, len(self.units) :]
-            inner = _rounded(high, self.sums) + _rounded(low * 0.5**_LIMB, self.sums)
+            inner = rounded(high, self.sums) + rounded(low * 0.5**_LIMB, self.sums)
         else:
             bits = 8 + self.sums
-            z = _rounded(self.z, bits // 2)
-            wz = _rounded(column * z, bits - bits // 2)
-            inner = _rounded(z.T @ wz, self.sums)
+            z = rounded(self.z, bits // 2)
+            wz = rounded(column * z, bits - bits // 2)
+            inner = rounded(z.T @ wz, self.sums)
         inner = inner + np.diag(self.weights)
         return inner if self.means is None else self._bordered(inner, wz.sum(axis=0), w)
 
     def system(self, hessian: Value, bits: int = BITS, *, short: bool = False) -> tuple[System, Value]:
         """The system of a Hessian, and whether each column varies."""
         squares, varies = spread(hessian, _LEAST * len(self.y))
-        factors = record("rsqrt", squares, scale=104, precision=8)
+        factors = function("rsqrt", squares, precision=8)
         return System(record("correlations", hessian, factors), factors, bits, short), varies
 
     def _bordered(self, inner: Value, edge: Value, w: Value | float) -> Value:
@@ -132,9 +133,5 @@ class Rows:
 
 def _limbs(x: Value) -> tuple[Value, Value]:
     """x as upper + lower 2^-_LIMB."""
-    upper = _rounded(x, _LIMB)
+    upper = rounded(x, _LIMB)
     return upper, record("remainder", x, upper)
-
-
-def _rounded(x: Value, fraction: int) -> Value:
-    return record("rounded", x, fraction=fraction)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,14 +10,13 @@ from numpy.typing import NDArray
 
 from mpc.functions import absolute, maximum
 from mpc.stats.columns import normalised, secret
+from mpc.stats.precise import function, product
 from mpc.values import Value, record
 
-__all__ = ["BITS", "System", "expected", "long_product", "weighted"]
+__all__ = ["BITS", "System", "expected", "shortened", "weighted"]
 
 BITS = 16
 """Correlations with an eigenvalue below 2^-BITS count as singular, unless said otherwise."""
-
-_FUNCTION = {"scale": 104, "precision": 26}
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,12 @@ class System:
     def spreads(self) -> Value:
         """The roots of the diagonal of A^-1: standard errors for an error of variance 1."""
         diagonal = self.x.reshape(-1)[:: self.r.shape[0] + 1]
-        return long_product(record("sqrt", maximum(diagonal, 0.5), **_FUNCTION), self.factors, 56)
+        return product(function("sqrt", maximum(diagonal, 0.5), precision=26), self.factors)
 
 
-def long_product(x: Value, y: Value, digits: int = 61) -> Value:
-    """x * y with so many bits by their ranges, at most 56 where it is multiplied again."""
-    reach = 1.0
-    for type_ in (x.type, y.type):
-        reach *= max(abs(type_.low), abs(type_.high)) / type_.domain.denominator
-    return record("long_product", x, y, fraction=max(0, digits - math.frexp(reach)[1]))
+def shortened(penalties: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is added to sums over rows, with so many bits behind the point that it takes no digits from these."""
+    return np.asarray(np.ldexp(np.rint(np.ldexp(penalties, 32)), -32))
 
 
 def weighted(x: Value, y: Value, counts: NDArray[np.float64]) -> tuple[Value, float]:
@@ -63,7 +58,7 @@ def weighted(x: Value, y: Value, counts: NDArray[np.float64]) -> tuple[Value, fl
     multiples = np.rint(counts / counts.min()).astype(np.int64)
     # as many digits as the sum has room for
     digits = 61 - int(multiples.max()).bit_length() - len(counts).bit_length()
-    return (long_product(x, y, max(digits, 20)) * multiples).sum(), float(counts.min())
+    return (product(x, y, max(digits, 20)) * multiples).sum(), float(counts.min())
 
 
 def expected(X: Value, coef: Value, intercept: Value | float, unit: float) -> Value:

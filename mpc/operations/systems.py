@@ -20,7 +20,7 @@ from mpc.circuits.solve import correlations, greatest_inverse, greatest_solution
 from mpc.circuits.wide import LIMB_BITS
 from mpc.errors import PlanError
 from mpc.operations.base import Circuit, Operation, Params, broadcast, meet
-from mpc.types import Domain, Shape, Type
+from mpc.types import SHARED, Domain, Shape, Type
 from protocols import ring
 from protocols.ring import Array
 
@@ -71,6 +71,8 @@ class _System(Circuit):
         return Type(meet([x.visibility for x in inputs]), self.shape(inputs), Domain("real", scale), *ends)
 
     def working_bits(self, inputs: Sequence[Type], params: Params) -> int:
+        if meet([x.visibility for x in inputs]) != SHARED:
+            return 0
         return max(x.bits for x in inputs) + LIMB_BITS
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mpc.operations import Params
+from mpc.operations import Circuit, Params
 from mpc.passes.graph import Graph
 from mpc.passes.moments import combine_moments
 from mpc.plan import Step
@@ -56,6 +56,8 @@ class _Pushing:
         rule = _RULES.get(step.op)
         if rule is None and step.operation.elementwise:
             rule = _each if len(inputs) == 1 else _elementwise
+        if isinstance(step.operation, Circuit) and self.shared(inputs):
+            rule = None  # one circuit over all rows has fewer messages than one for each part
         in_parts = step.op in ("concat", "stack") or any(isinstance(x, _Parts) for x in inputs)
         split = rule(self, step, inputs) if rule and in_parts else None
         if split is None:
@@ -71,6 +73,11 @@ class _Pushing:
 
     def shape(self, step: int) -> tuple[int, ...]:
         return self.trace.types[step].shape
+
+    def shared(self, inputs: Sequence[_Carried]) -> bool:
+        """Whether nothing of them is with an owner."""
+        steps = [step for x in inputs for step in (x.steps if isinstance(x, _Parts) else (x,))]
+        return not any(isinstance(self.trace.types[step].visibility, Private) for step in steps)
 
     def lengths(self, parts: _Parts) -> list[int]:
         return [self.shape(step)[parts.axis] for step in parts.steps]

@@ -8,17 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc.functions import maximum
+from mpc.functions import maximum, where
 from mpc.stats.columns import Columns, check_rows, normalised, secret
+from mpc.stats.precise import function, mean, product, rounded
 from mpc.values import Value, check_axis, record
 
 __all__ = ["LEAST_VARIANCE", "Description", "corr", "cov", "describe", "flagged", "spread", "std", "var"]
 
-_FUNCTION = {"scale": 104, "precision": 32}
-"""Functions here are right to nine digits at least."""
-
 LEAST_VARIANCE = 2.0**-30
 """Of the largest variance that a declared range allows: what is below counts as all equal."""
+
+_LEAST_SHAPED = 2.0**-16
+"""The same, for what its shape is told of."""
+
+_MOMENT_BITS = 50
 
 
 def var(x: Value, axis: int | tuple[int, ...] | None = None, ddof: int = 0) -> Value:
@@ -32,9 +35,17 @@ def var(x: Value, axis: int | tuple[int, ...] | None = None, ddof: int = 0) -> V
 
 
 def std(x: Value, axis: int | tuple[int, ...] | None = None, ddof: int = 0) -> Value:
-    """The standard deviation of all elements, or along an axis, as numpy.std: the root of `var`."""
+    """The standard deviation of all elements, or along an axis, as numpy.std: the root of `var`, right to 9 digits.
+
+    To 6 digits only where it is less than 2^-16 of the declared range's width, where little of the variance is right.
+    """
     deviations, units = _deviations(x, axis, ddof, "std")
-    root = record("sqrt", maximum(deviations, 0), scale=104, precision=30)
+    rows = secret(x, "std", tuple(range(1, 9))).size // max(deviations.size, 1)
+    least = LEAST_VARIANCE * rows
+    raised = maximum(deviations, least)
+    root = product(raised, function("rsqrt", raised), 60)
+    coarse = maximum(rounded(deviations, 44 - rows.bit_length()), 0)
+    root = where(deviations >= least, root, function("sqrt", coarse, precision=20))
     return Value(root._trace, root.step, root.defined, np.sqrt(units))
 
 
@@ -62,7 +73,7 @@ def corr(x: Value, y: Value | None = None) -> Value:
     columns.check_spread("corr")
     products = columns.comoments()
     squares, varies = spread(products, LEAST_VARIANCE * columns.rows)
-    factors = record("rsqrt", squares, **_FUNCTION)
+    factors = function("rsqrt", squares)
     found = record("correlations", products, factors)
     both = varies.reshape(-1, 1) & varies
     if y is not None:
@@ -85,27 +96,27 @@ class Description(NamedTuple):
 def describe(x: Value, ddof: int = 1) -> Description:
     """A column's number of rows (public), smallest and largest value, mean, variance, skewness and excess kurtosis.
 
-    As scipy.stats.describe. Skewness and kurtosis are biased, as there by default, right to 5 digits where the standard
-    deviation is a fiftieth of the declared range's width or more, and undefined for a column that is all equal.
+    As scipy.stats.describe; skewness and kurtosis are biased, as there by default, right to 6 digits, and undefined
+    where the standard deviation is less than 2^-9 of the width of the declared range.
     """
     x = secret(x, "describe")
     check_rows(len(x), ddof + 1, f"describe with ddof={ddof}")
     columns = normalised(x)
     columns.check_spread("describe")
     z = columns.z[:, 0]
-    square = z * z
     # moments about the middle of the range, then about the mean
-    m, second, third, fourth = (value.mean() for value in (z, square, square * z, square * square))
-    central = maximum(second - m * m, LEAST_VARIANCE)
-    scale = record("rsqrt", central, **_FUNCTION)
-    about_mean = third - m * (3 * second - 2 * (m * m))
-    skewness = about_mean * scale * (scale * scale)
-    inverse = scale * scale
-    kurtosis = (fourth - m * (4 * third - m * (6 * second - 3 * (m * m)))) * inverse * inverse - 3
-    varies = second - m * m >= LEAST_VARIANCE
-    return Description(
-        len(x), (x.min(), x.max()), x.mean(), var(x, ddof=ddof), flagged(skewness, varies), flagged(kurtosis, varies)
-    )
+    m, second, third, fourth = (mean(power) for power in (z, z * z, z * z * z, z * z * z * z))
+    square = product(m, m, _MOMENT_BITS)
+    variance = second - square
+    third_about = third - product(m, 3 * second - 2 * square, _MOMENT_BITS)
+    inner = 4 * third - product(m, 6 * second - 3 * square, _MOMENT_BITS)
+    fourth_about = fourth - product(m, inner, _MOMENT_BITS)
+    root = function("rsqrt", maximum(variance, _LEAST_SHAPED))
+    inverse = product(root, root)
+    varies = variance >= _LEAST_SHAPED
+    skewness = flagged(product(product(third_about, root), inverse, 61), varies)
+    kurtosis = flagged(product(product(fourth_about, inverse), inverse, 60) - 3, varies)
+    return Description(len(x), (x.min(), x.max()), x.mean(), var(x, ddof=ddof), skewness, kurtosis)
 
 
 def spread(products: Value, least: float) -> tuple[Value, Value]:

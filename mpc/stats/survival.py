@@ -10,23 +10,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mpc.errors import ScriptError
-from mpc.functions import maximum, stack
+from mpc.functions import concat, maximum, stack
 from mpc.stats.columns import secret
 from mpc.stats.moments import flagged
+from mpc.stats.precise import function, product
 from mpc.values import Value, record
 
 __all__ = ["LogRank", "Survival", "kaplan_meier", "logrank"]
 
-_BITS = 40
+_BITS = 52
 """Behind the point, of survival: the planner may choose others."""
 
-_LEAST = 2.0**-12
-"""Of a variance: what is below counts as none."""
-
-_MOST = 1000
-"""Of the root of a chi-square statistic."""
-
-_FUNCTION = {"scale": 104, "precision": 32}
+_LEAST_VARIANCE = 2.0**-12
+"""Of a group's events: below, the groups cannot be told apart."""
 
 
 class Survival(NamedTuple):
@@ -46,46 +42,52 @@ class LogRank(NamedTuple):
 
 
 def kaplan_meier(time: Value, event: Value, bins: Sequence[int]) -> Survival:
-    """The Kaplan-Meier estimate after each bin.
+    """The Kaplan-Meier estimate after each bin, right to 9 digits behind the point.
 
     `time`: each row's last bin. `event`: 1 where the event happened then, 0 where the row was lost from sight. `bins`:
-    public and increasing. The order of events and losses within a bin is the usual one: losses come after.
+    public and increasing. Of events and losses in one bin the losses count as later. Where nobody is at risk any more,
+    survival stays as it was.
     """
     events, at_risk = _counted(time, event, bins)
-    share = 1 - record("quotient", events, maximum(at_risk, 1), **_FUNCTION).clip(0, 1)
-    survival = [share[0]]
-    for i in range(1, len(bins)):
-        survival.append(record("multiply_rounded", survival[-1], share[i], scale=_BITS).clip(0, 1))
-    return Survival(stack(survival), at_risk, events)
+    survival = 1 - function("quotient", events, maximum(at_risk, 1)).clip(0, 1)
+    # products of all bins up to each, doubling how many they span
+    span = 1
+    while span < len(bins):
+        product = record("multiply_rounded", survival[span:], survival[:-span], scale=_BITS)
+        survival = concat([survival[:span], product])
+        span *= 2
+    return Survival(survival, at_risk, events)
 
 
 def logrank(time: Value, event: Value, group: Value, bins: Sequence[int]) -> LogRank:
     """Whether two groups survive alike. `group`: 1 for rows of the first group, 0 for the others.
 
-    Undefined where the groups cannot be told apart: no events, or nobody at risk in one of them.
+    As statsmodels.duration.survfunc.survdiff, right to 6 digits. Undefined where the groups cannot be told apart: no
+    events, or nobody at risk in one of them.
     """
-    group = secret(group, "logrank")
+    group = secret(group, "logrank: group")
     events, at_risk = _counted(time, event, bins)
     own_events, own_at_risk = _counted(time, event, bins, group)
-    share = record("quotient", own_at_risk, maximum(at_risk, 1), **_FUNCTION).clip(0, 1)
-    expected = (events * share).sum()
-    remaining = record("quotient", at_risk - events, maximum(at_risk - 1, 1), **_FUNCTION).clip(0, 1)
-    variance = (events * (share * (1 - share)) * remaining).sum()
+    share = function("quotient", own_at_risk, maximum(at_risk, 1)).clip(0, 1)
+    remaining = function("quotient", at_risk - events, maximum(at_risk - 1, 1)).clip(0, 1)
+    digits = 56 - len(bins).bit_length()
+    expected = product(events, share, digits).sum()
+    variance = product(product(share, 1 - share), product(events, remaining), digits).sum()
     observed = own_events.sum()
-    # the range of a root of chi-square is cut to what could matter, so that its square keeps its digits
-    root = ((observed - expected) * record("rsqrt", maximum(variance, _LEAST), **_FUNCTION)).clip(-_MOST, _MOST)
-    return LogRank(flagged(root * root, variance >= _LEAST), observed, expected)
+    root = function("rsqrt", maximum(variance, _LEAST_VARIANCE))
+    difference = product(observed - expected, root)
+    return LogRank(flagged(product(difference, difference, 61), variance >= _LEAST_VARIANCE), observed, expected)
 
 
 def _counted(time: Value, event: Value, bins: Sequence[int], group: Value | None = None) -> tuple[Value, Value]:
     """For each bin: events, and rows at risk; of a group, or of all."""
-    time, event = secret(time, "survival"), secret(event, "survival")
-    if list(bins) != sorted(set(bins)) or not len(bins):
+    time, event = secret(time, "survival: time"), secret(event, "survival: event")
+    if not len(bins) or list(bins) != sorted(set(bins)):
         raise ScriptError("survival: the bins are not one or more increasing numbers", "Write bins=range(1, 61).")
-    counts = []
-    for t in bins:
-        happened, there = (time == t) * event, (time >= t) * 1
-        if group is not None:
-            happened, there = happened * group, there * group
-        counts.append((happened.sum(), there.sum()))
-    return stack([events for events, _ in counts]), stack([there for _, there in counts])
+    for value, name in ((event, "event"), (group, "group")):
+        if value is not None and not (value.type.low >= 0 and value.type.high <= value.type.domain.denominator):
+            raise ScriptError(f"survival: {name} is neither 0 nor 1 by its range", "Compare: x == 1.")
+    happened, there = (stack(rows, axis=1) for rows in ([time == t for t in bins], [time >= t for t in bins]))
+    if group is None:
+        return happened.T @ event, there.sum(axis=0)
+    return happened.T @ (event * group), there.T @ group
