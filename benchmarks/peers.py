@@ -2,6 +2,7 @@
 
 An adapter is a command in a TOML file, `[adapters]` name = ["python", "adapter.py", ...]; it understands
 `--workloads W --n N --reps R --timeout S` and tells "seconds", "bytes_per_party", "rounds" (as it counts them), "note".
+`benchmarks/adapters/` has some: name = ["/path/to/its/python", "benchmarks/adapters/on_spu.py"].
 """
 
 from __future__ import annotations
