@@ -27,6 +27,7 @@ export BEAVER_IMAGE=beaver-compose-test
 if (($(id -u) != 0)); then export BEAVER_UID=$(id -u) BEAVER_GID=$(id -g); fi
 output=$(mktemp -d)
 drafted=$output/drafted
+alone=$output/alone
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -41,13 +42,16 @@ demo() { use demo "$PWD/docker-compose.yml" north south west dealer; }
 
 init() { use init "$drafted/docker-compose.yml" clinic lab registry dealer; }
 
+# Ports of its own, no dealer.
+pairwise() { use pairwise "$alone/docker-compose.yml" clinic lab registry; }
+
 down() { if [[ -e $COMPOSE_FILE ]]; then compose down --timeout 5 2>"$output/down" || cat "$output/down" >&2; fi; }
 
 finish() {
   local status=$?
   trap - EXIT
   if ((status)); then compose logs --no-color --tail=40 || true; fi
-  for consortium in demo init; do "$consortium" && down; done
+  for consortium in demo init pairwise; do "$consortium" && down; done
   docker image rm --force "$BEAVER_IMAGE" >/dev/null 2>&1 || true
   rm -rf "$output" .compose
   exit "$status"
@@ -181,17 +185,34 @@ wait_healthy "${services[@]}"
 run_visits
 down
 
+# made DIR [OPTION]...: a consortium of beaver init over the data of examples/biopsies, agreed and signed
+made() {
+  local folder=$1
+  beaver init "$@" --parties clinic,lab,registry >/dev/null
+  for party in clinic lab registry; do cp "examples/biopsies/data/$party/"*.csv "$folder/$party/data"; done
+  beaver agreement draft -C "$folder"
+  beaver agreement sign "$folder" --as clinic --as lab --as registry
+}
+
+# serves DIR: all services come up, and what they compute is right
+serves() {
+  compose up -d
+  wait_healthy "${services[@]}"
+  if (($(id -u) != 0)); then check_isolation; fi
+  beaver run examples/biopsies/biopsies.py -C "$1" --json >"$output/result.json"
+  python examples/compare.py biopsies <"$output/result.json"
+  check_logs
+}
+
 say "a consortium of beaver init, with an agreement that beaver drafted"
-beaver init "$drafted" --parties clinic,lab,registry --port 7800 >/dev/null
-for party in clinic lab registry; do cp "examples/biopsies/data/$party/"*.csv "$drafted/$party/data"; done
-beaver agreement draft -C "$drafted"
-beaver agreement sign "$drafted" --as clinic --as lab --as registry
+made "$drafted" --port 7800
 init
-compose up -d
-wait_healthy "${services[@]}"
-if (($(id -u) != 0)); then check_isolation; fi
-beaver run examples/biopsies/biopsies.py -C "$drafted" --json >"$output/result.json"
-python examples/compare.py biopsies <"$output/result.json"
-check_logs
+serves "$drafted"
+
+say "the same without a dealer: the parties make their random material by themselves"
+made "$alone" --port 7820 --source pairwise
+pairwise
+if grep -q dealer "$COMPOSE_FILE" "$alone/consortium.toml"; then fail "there is a dealer"; fi
+serves "$alone"
 
 say "passed"
