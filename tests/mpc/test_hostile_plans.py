@@ -203,7 +203,9 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_plan_bombs_are_refused_fast_and_in_bounded_memory(bomb: str) -> None:
     data = BOMBS[bomb]()
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     assert checked(data) is None
-    assert time.perf_counter() - started < 5
+    looked = time.process_time()
+    sum(i for i in range(10**7))
+    assert looked - started < 10 * (time.process_time() - looked)  # beside a bare loop
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 800_000  # KiB
