@@ -74,27 +74,38 @@ class DealerSource:
         self._secret = secret
         self._corrections = corrections
         self._drawn: set[Label] = set()
+        self._expanded: dict[Label, Material] = {}
+
+    def expand(self, demands: Iterable[tuple[Label, Demand]], most_words: int) -> None:
+        """Draw from the streams ahead of use, from the first demand on, as long as so many words hold it all."""
+        for label, demand in demands:
+            parts = self._from_streams(demand)
+            most_words -= sum(math.prod(part.shape) for part in parts)
+            if most_words < 0:
+                return
+            self._expanded[label] = self._streamed(label, parts)
 
     def draw(self, label: Label, demand: Demand) -> Material:
         """This party's shares. Raises ValueError when a label is drawn a second time."""
         if label in self._drawn:
             raise ValueError(f"the material {label} was drawn before; one-time material is used once")
         self._drawn.add(label)
-        held = Material()
-        for part in demand.free:
-            if self._index in part.holders:
-                held[part.name] = _draw(self._secret, label, part)
-        last = corrected(demand) == self._index
-        words = self._corrections.pop(label) if last else np.empty(0, np.uint64)
-        start = 0
-        for part in demand.bound:
-            if last:
+        held = self._expanded.pop(label, None) or self._streamed(label, self._from_streams(demand))
+        if corrected(demand) == self._index:
+            words, start = self._corrections.pop(label), 0
+            for part in demand.bound:
                 stop = start + math.prod(part.shape)
                 held[part.name] = words[start:stop].reshape(part.shape)
                 start = stop
-            elif self._index in part.holders:
-                held[part.name] = _draw(self._secret, label, part)
         return held
+
+    def _from_streams(self, demand: Demand) -> list[Part]:
+        """The parts of which this party draws its shares."""
+        parts = demand.free if corrected(demand) == self._index else (*demand.free, *demand.bound)
+        return [part for part in parts if self._index in part.holders]
+
+    def _streamed(self, label: Label, parts: Iterable[Part]) -> Material:
+        return Material({part.name: _draw(self._secret, label, part) for part in parts})
 
 
 def _draw(secret: bytes, label: Label, part: Part) -> Array:

@@ -91,6 +91,25 @@ def test_a_triple_is_drawn_once() -> None:
             party.at(7, 0).draw(demand)
 
 
+@pytest.mark.parametrize("most", [0, 8, 10**6])
+def test_material_that_is_expanded_ahead_is_the_same_and_drawn_once(most: int) -> None:
+    demand = Triple(Product("multiply", (4,), (4,)), (0, 1, 2), (0, 1, 2))
+    demands = [((7, i), demand) for i in range(3)]
+    secrets = [os.urandom(32) for _ in range(3)]
+    for i, secret in enumerate(secrets):
+        sources = []
+        for _ in range(2):
+            dealt = {label: dealer.deal(demand, label, dict(enumerate(secrets))) for label, _ in demands}
+            sources.append(dealer.DealerSource(i, secret, dealt if i == 2 else {}))
+        sources[1].expand(demands, most)
+        for label, _ in demands:
+            one, other = (source.draw(label, demand) for source in sources)
+            assert list(one) == list(other)
+            assert all(np.array_equal(one[part], other[part]) for part in one)
+            with pytest.raises(ValueError, match="used once"):
+                sources[1].draw(label, demand)
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 @pytest.mark.parametrize(
     "product",
