@@ -31,7 +31,7 @@ def exponential(x: Ring, low: int, high: int, unit: Fraction, scale: int, precis
     """exp(x unit) for words within [low, high]. Off by 0.75 * 2^-precision of itself, and by 2^-scale."""
     least, log_two = value("exp", low * unit), value("log", Fraction(2))
     if (high - low) * unit <= _OCTAVES * log_two:
-        return on_narrow("exp", x, low, high, unit, least, precision)
+        return on_narrow("exp", x, low, high, unit, least, precision, scale)
     whole, t = split(Fixed(x - low, 0, high - low), unit / log_two, point_scale(precision))
     end = Fraction(t.bound, 1 << t.scale)
     # 2^(9/8) is less than 5/2

@@ -13,17 +13,17 @@ from mpc.circuits.normalise import normalised
 __all__ = ["logarithm"]
 
 
-def logarithm(y: Ring, low: int, high: int, unit: Fraction, grain: Fraction, precision: int) -> Fixed:
-    """log(y unit), for words within [low, high], which is positive. Off by 0.75 * 2^-precision grain.
+def logarithm(y: Ring, low: int, high: int, unit: Fraction, grain: Fraction, scale: int, precision: int) -> Fixed:
+    """log(y unit), for words within [low, high], which is positive. Off as `approximated` says, by 2^-precision grain.
 
     `grain`: 1, or the largest |log(y unit)| if that is less.
     """
     if few_octaves(low, high):
-        return on_narrow("log", y, low, high, unit, grain, precision)
+        return on_narrow("log", y, low, high, unit, grain, precision, scale)
     octave = normalised(y, low, high, point_scale(precision))
     # log(y unit) = log(3 + t) + log(2^(octave - 1) unit)
     curve = Curve("log", Fraction(3), Fraction(1), octave.low, Fraction(1))
-    mantissa = approximated(curve, octave.t, grain, precision)
+    mantissa = approximated(curve, octave.t, grain, precision, scale)
 
     def entry(k: int) -> int:
         return nearest(value("log", unit * Fraction(2) ** (k - 1)) * (1 << mantissa.scale))

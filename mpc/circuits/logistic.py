@@ -26,10 +26,10 @@ _NARROW = 3
 """Ranges that are no wider are narrow."""
 
 
-def sigmoid(x: Ring, low: int, high: int, unit: Fraction, precision: int) -> Fixed:
-    """sigmoid(x unit), for words within [low, high]. Off by 0.75 * 2^-precision."""
+def sigmoid(x: Ring, low: int, high: int, unit: Fraction, precision: int, wanted: int) -> Fixed:
+    """sigmoid(x unit), for words within [low, high], and as far off as `approximated` says, by 2^-precision."""
     if (high - low) * unit <= _NARROW:
-        return on_narrow("sigmoid", x, low, high, unit, Fraction(1), precision)
+        return on_narrow("sigmoid", x, low, high, unit, Fraction(1), precision, wanted)
     reach = _reach(precision)
     if high * unit <= -reach or low * unit >= reach:
         return Fixed(x * 0 + int(low > 0), 0, 1)
@@ -45,10 +45,13 @@ def sigmoid(x: Ring, low: int, high: int, unit: Fraction, precision: int) -> Fix
     columns += [(Fraction(0),) * len(pieces)] * (2 - len(columns))
     place = _Place(whole.words - first, least - first, most - first, last - first)
     known = powers(t, min(len(columns) - 1, 4))
-    coefficients = place.chosen(columns, t.scale)
+    scale = result_scale(precision, wanted)
+    if scale < wanted <= t.scale:  # as fine as the constants are, for there is nothing to round in the end
+        scale = wanted
+    starts = [start for start, _ in blocks(len(columns))]
+    coefficients = place.chosen(columns, [scale if k in starts else t.scale for k in range(len(columns))])
     parts = [
-        coefficients[start]
-        + inner(list(zip(coefficients[start + 1 : stop], known, strict=False)), result_scale(precision))
+        coefficients[start] + inner(list(zip(coefficients[start + 1 : stop], known, strict=False)), scale)
         for start, stop in blocks(len(columns))
     ]
     return joined(parts, known[-1])
@@ -77,15 +80,18 @@ class _Place:
             places = beside(places, above)
         self._at = places.ring().reshape(places.planes, *x.shape)
 
-    def chosen(self, columns: Sequence[Sequence[Fraction]], scale: int) -> list[Fixed]:
+    def chosen(self, columns: Sequence[Sequence[Fraction]], scales: Sequence[int]) -> list[Fixed]:
         """For each column the value of each word's place; below it is 0, and above, but 1 in the first. No message."""
-        units = [[nearest(number * (1 << scale)) for number in column] for column in columns]
+        units = [
+            [nearest(number * (1 << scale)) for number in column] for column, scale in zip(columns, scales, strict=True)
+        ]
         if self._covering:  # the place 0 is where no other is
             rows = [[*(number - first for number in others), first] for first, *others in units]
         else:
-            rows = [[*column, 1 << scale if number == 0 else 0, 0] for number, column in enumerate(units)]
-        bounds = [max(map(abs, (*column, 1 << scale if number == 0 else 0))) for number, column in enumerate(units)]
-        return [Fixed(words, scale, bound) for words, bound in zip(weighted(self._at, *rows), bounds, strict=True)]
+            rows = [[*column, 1 << scales[0] if number == 0 else 0, 0] for number, column in enumerate(units)]
+        bounds = [max(map(abs, (*column, 1 << scales[0] if number == 0 else 0))) for number, column in enumerate(units)]
+        chosen = zip(weighted(self._at, *rows), scales, bounds, strict=True)
+        return [Fixed(words, scale, bound) for words, scale, bound in chosen]
 
 
 @cache

@@ -31,25 +31,31 @@ def few_octaves(low: int, high: int) -> bool:
     return high <= 4 * low
 
 
-def on_narrow(f: str, x: Ring, low: int, high: int, unit: Fraction, least: Fraction, precision: int) -> Fixed:
-    """f(x unit) for words within [low, high]; off by less than 0.75 * 2^-precision least."""
+def on_narrow(
+    f: str, x: Ring, low: int, high: int, unit: Fraction, least: Fraction, precision: int, wanted: int | None = None
+) -> Fixed:
+    """f(x unit) for words within [low, high], and as far off as `approximated` says."""
     width = max(high - low, 1)
     # t = factor (2 x - low - high) / 2^bits: few digits suffice for ends beyond +-4/5
     bits = (4 * width - 1).bit_length()
     factor = next(factor for factor in (7, 6, 5, 4) if factor * width <= 1 << bits)
     t = Fixed((x * 2 - (low + high)) * factor, bits, factor * width).at(point_scale(precision))
     slope, end = unit * Fraction(1 << bits, 2 * factor), Fraction(factor * (high - low), 1 << bits)
-    return approximated(Curve(f, (low + high) * unit / 2, slope, -end, end), t, least, precision)
+    return approximated(Curve(f, (low + high) * unit / 2, slope, -end, end), t, least, precision, wanted)
 
 
-def approximated(curve: Curve, t: Fixed, least: Fraction, precision: int) -> Fixed:
-    """A curve's values, off by less than 0.75 * 2^-precision least, for |t| up to 9/8 and `point_scale` bits of it."""
+def approximated(curve: Curve, t: Fixed, least: Fraction, precision: int, wanted: int | None = None) -> Fixed:
+    """A curve's values, for |t| up to 9/8 and `point_scale` bits of it.
+
+    Off by less than 0.75 * 2^-precision least; by less than 2^-precision least where they have the scale that is
+    `wanted` of them, so that nobody rounds them again.
+    """
     up = -exponent(least)
     factor = curve.factor * Fraction(2) ** up
     coefficients = polynomial(replace(curve, factor=factor), APPROXIMATION / (1 << precision))
     if coefficients is None:
         raise PlanError(f"{curve.f}: no polynomial stands for it", "Narrow the range of its operand.")
-    result = evaluated(coefficients, t, result_scale(precision))
+    result = evaluated(coefficients, t, result_scale(precision, None if wanted is None else wanted - up))
     return Fixed(result.words, result.scale + up, result.bound)
 
 
@@ -58,9 +64,14 @@ def point_scale(precision: int) -> int:
     return min(precision + 8, 30) if precision <= _LONG else precision + 8
 
 
-def result_scale(precision: int) -> int:
-    """Fractional bits of a polynomial's value."""
-    return precision + (5 if precision <= _LONG else 7)
+def result_scale(precision: int, wanted: int | None = None) -> int:
+    """Fractional bits of a polynomial's value.
+
+    One fewer where that is what the result is wanted with: no last rounding then, whose quarter of the error allowed
+    goes to the others, which are twice as coarse.
+    """
+    scale = precision + (5 if precision <= _LONG else 7)
+    return scale - 1 if precision <= _LONG and wanted == scale - 1 else scale
 
 
 def exponent(number: Fraction) -> int:

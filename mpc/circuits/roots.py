@@ -21,7 +21,7 @@ def root(f: str, y: Ring, low: int, high: int, unit: Fraction, scale: int, preci
     """
     least = value(f, unit * (high if f == "rsqrt" else max(low, 1)))
     if few_octaves(low, high):
-        return on_narrow(f, y, low, high, unit, least, precision)
+        return on_narrow(f, y, low, high, unit, least, precision, scale)
     octave = normalised(y, low, high, point_scale(precision))
     # f(y unit) = f(3 + t) f(2^(octave - 1) unit)
     curve = Curve(f, Fraction(3), Fraction(1), octave.low, Fraction(1))

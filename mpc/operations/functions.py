@@ -174,7 +174,7 @@ class Log(RealFunction):
 
     def words(self, operands: Sequence[Ring], types: Sequence[Type], scale: int, precision: int) -> Fixed:
         grain = self.grain(self.image(range_of(types[0])))
-        return logarithm(operands[0], *_ends(types[0]), grain, precision)
+        return logarithm(operands[0], *_ends(types[0]), grain, scale, precision)
 
 
 class Sigmoid(RealFunction):
@@ -195,7 +195,7 @@ class Sigmoid(RealFunction):
         return inputs[0].bits + 4
 
     def words(self, operands: Sequence[Ring], types: Sequence[Type], scale: int, precision: int) -> Fixed:
-        return sigmoid(operands[0], *_ends(types[0]), precision)
+        return sigmoid(operands[0], *_ends(types[0]), precision, scale)
 
 
 class Tanh(RealFunction):
@@ -218,7 +218,7 @@ class Tanh(RealFunction):
     def words(self, operands: Sequence[Ring], types: Sequence[Type], scale: int, precision: int) -> Fixed:
         low, high, unit = _ends(types[0])
         # tanh(x) / 2 = sigmoid(2 x) - 1/2
-        half = sigmoid(operands[0], low, high, 2 * unit, precision + 1).finer(1)
+        half = sigmoid(operands[0], low, high, 2 * unit, precision + 1, scale + 1).finer(1)
         return Fixed(half.words - (1 << half.scale - 1), half.scale - 1, half.bound)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import mpc
 from mpc.circuits.approximation import Curve, polynomial
+from mpc.computation import Computation
 from mpc.cost import estimate
 from mpc.operations.real import MOST_PRECISION
 from mpc.plan import Plan, Step
@@ -505,6 +506,38 @@ def test_plans_from_elsewhere_keep_to_the_bound(name: str, changed, told: str) -
     ]
     with pytest.raises(mpc.PlanError, match=told):
         validate(Plan(plan.parties, tuple(steps)))
+
+
+class Wanted(Computation):
+    """A computation whose plan asks for a scale and a precision of one operation's results."""
+
+    def __init__(self, name: str, more: int, precision: int) -> None:
+        super().__init__(lambda data: getattr(mpc, name)(shared_sum(data)), precision)
+        self.name, self.more = name, more
+
+    def plan(self, *arguments, **options) -> Plan:
+        plan = super().plan(*arguments, **options)
+        steps = list(plan.steps)
+        for i, step in plan.of(self.name):
+            operands = [plan.types[j] for j in step.inputs]
+            scale = step.operation.least_scale(operands, step.params, self.precision) + self.more
+            steps[i] = Step(step.op, step.inputs, {**step.params, "scale": scale, "precision": self.precision})
+        wanted = Plan(plan.parties, tuple(steps))
+        validate(wanted)
+        return wanted
+
+
+@pytest.mark.parametrize("more", range(9))
+@pytest.mark.parametrize("precision", [12, 20, 23])
+@pytest.mark.parametrize("name", EXACT)
+def test_whatever_scale_a_result_is_wanted_with(name: str, precision: int, more: int) -> None:
+    """With few bits more than promised it is rounded less often on its way."""
+    for low, high in ((1.0, 4.0), (1.0, 12.0)):
+        computation, x = Wanted(name, more, precision), sweep(low, high, 1500)
+        data, ranges = tables(x, low, high)
+        column = encoded(computation.plan(schema_of(data, ranges)), "ada", "x", x)
+        got = np.asarray(mpc.simulate(computation, data, ranges)["result"])
+        assert off(name, got, EXACT[name](column), low, high, precision) <= 1
 
 
 # Costs
