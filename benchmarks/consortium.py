@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
@@ -37,16 +38,20 @@ class Running:
 
 
 @contextmanager
-def running(tables: Mapping[str, Mapping[str, tuple[int, str]]], terms: str = "") -> Iterator[Running]:
+def running(
+    tables: Mapping[str, Mapping[str, tuple[int, str]]],
+    terms: str = "",
+    source: Literal["dealer", "pairwise"] = "dealer",
+) -> Iterator[Running]:
     """Nodes with tables of reals in [-1, 1]: party -> table -> (rows, columns, by commas). Gone on leaving, files too.
 
-    `terms`: lines of the agreement besides.
+    `terms`: lines of the agreement besides. `source`: who makes random material.
     """
     folder = Path(tempfile.mkdtemp(prefix="beaver-bench-"))
     processes: dict[str, Launched] = {}
     try:
-        create_consortium(folder, list(tables), base_port=_free_ports(2 * len(tables) + 2))
-        agreement = ['version = 1\npurpose = "benchmark"\nsource = "dealer"\nrecipients = ["analyst"]\n' + terms]
+        create_consortium(folder, list(tables), base_port=_free_ports(2 * len(tables) + 2), source=source)
+        agreement = [f'version = 1\npurpose = "benchmark"\nsource = "{source}"\nrecipients = ["analyst"]\n' + terms]
         for party, held in tables.items():
             for table, (rows, columns) in held.items():
                 names = columns.split(",")
@@ -56,7 +61,7 @@ def running(tables: Mapping[str, Mapping[str, tuple[int, str]]], terms: str = ""
         (folder / "agreement.toml").write_text("\n".join(agreement))
         for party in tables:
             sign(PartyConfig.load(folder / party / "party.toml"), time.time())
-        for name in [*tables, "dealer"]:
+        for name in [*tables, *(["dealer"] if source == "dealer" else [])]:
             role = "dealer" if name == "dealer" else "node"
             processes[name] = Launched(name, command(role, folder / name / "party.toml"), lambda line: None)
         for process in processes.values():

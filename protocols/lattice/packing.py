@@ -28,8 +28,11 @@ def pack_x(parameters: Parameters, x: Array, blocks: range) -> Array:
     """X (rows x length) in polynomials (groups, blocks, n)."""
     p, count = parameters, len(blocks)
     part = _part(x, p.groups * p.high, (blocks.start - 1) * p.deep, count * p.deep)
+    entries = part.reshape(p.groups, p.high, count, p.deep).swapaxes(1, 2)
+    if p.wide == 1:
+        return np.ascontiguousarray(entries).reshape(p.groups, count, p.degree)
     packed = np.zeros((p.groups, count, p.high, p.wide, p.deep), np.uint64)
-    packed[:, :, :, 0] = part.reshape(p.groups, p.high, count, p.deep).swapaxes(1, 2)
+    packed[:, :, :, 0] = entries
     return packed.reshape(p.groups, count, p.degree)
 
 
@@ -43,7 +46,7 @@ def pack_y(parameters: Parameters, y: Array, blocks: range, answer: range) -> Ar
     packed = np.zeros((answers, count, p.high * p.wide, p.deep), np.uint64)
     packed[:, :, : p.wide, 0] = entries[..., 0]
     packed[:, :, : p.wide - 1, 1:] = entries[:, :, 1:, :0:-1]
-    packed[:, :, -1, 1:] = np.negative(entries[:, :, 0, :0:-1])
+    np.negative(entries[:, :, 0, :0:-1], out=packed[:, :, -1, 1:])
     return packed.reshape(answers, count, p.degree)
 
 
@@ -66,8 +69,10 @@ def join_digits(parameters: Parameters, results: Array) -> Array:
 
 def _part(x: Array, rows: int, start: int, length: int) -> Array:
     """x[:, start : start + length], with zeros where there is nothing, as far as `rows`."""
-    part = np.zeros((rows, length), np.uint64)
     there = x[:, max(start, 0) : start + length]
+    if there.shape == (rows, length):
+        return there
+    part = np.zeros((rows, length), np.uint64)
     part[: x.shape[0], max(-start, 0) :][:, : there.shape[1]] = there
     return part
 

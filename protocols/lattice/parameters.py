@@ -42,7 +42,8 @@ COINS = 21
 _DITHER = Fraction(1, 1 << 22)  # the finest step of random rounding, and so the most that it is biased
 _DECODING = Fraction(1, 1 << 24)  # what decoding in 64-bit arithmetic may be off, as a part of one half unit
 _HELD_BYTES = 1 << 29
-_LEAST_BLOCKS, _MOST_ANSWERS = 5, 8
+_LEAST_BLOCKS = 9  # folding and reducing once for nine products in place of five makes large matrices a tenth faster
+_MOST_ANSWERS = 8
 _LEAST_FLOODING = 32
 _MOST_WORK = 1 << 50
 

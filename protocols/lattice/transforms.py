@@ -139,6 +139,13 @@ def _add_reduced(low: Words, high: Words, p: np.uint32, inverse: np.uint32, out:
         out[j] = add(out[j], reduced(high[j], low[j], p, inverse), p)
 
 
+@inner
+def _add_product(x: Residues, y: Residues, p: np.uint32, inverse: np.uint32, out: Residues) -> None:
+    for j in range(out.size):
+        s = _u64(x[j]) * _u64(y[j])
+        out[j] = add(out[j], reduced(s >> _32, s & LOW, p, inverse), p)
+
+
 @compiled(_TRANSFORMS, _TRANSFORMS, _VECTOR, _VECTOR, types.uint32[:, :, :, ::1])
 def accumulate(x: Residues, y: Residues, primes: Residues, inverses: Residues, out: Residues) -> None:
     """Add the sums over k of x[r, k] y[j, k], times 2^-64, to out[r, j]; the further axes are primes and n.
@@ -150,6 +157,12 @@ def accumulate(x: Residues, y: Residues, primes: Residues, inverses: Residues, o
     """
     (rows, depth, count, length), columns = x.shape, y.shape[0]
     step = length // out.shape[3]
+    if depth == 1 and step == 1:
+        for r in range(rows):
+            for j in range(columns):
+                for i in range(count):
+                    _add_product(x[r, 0, i], y[j, 0, i], primes[i], inverses[i], out[r, j, i])
+        return
     chunk = min(_CHUNK, length)
     size = min(step, chunk)
     padded = 1 - (1 - depth) // _GROUP * _GROUP

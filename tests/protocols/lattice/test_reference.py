@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocols import ring
 from protocols.lattice.encryption import Answerer, Encryptor
@@ -32,10 +35,31 @@ def residues(words: np.ndarray, primes: tuple[int, ...], count: int) -> list[lis
     return words.view(np.uint32)[: len(primes) * count].reshape(len(primes), count).tolist()
 
 
+@st.composite
+def toys(draw: st.DrawFn) -> Parameters:
+    """Any shapes, layouts, moduli and floodings that are correct at degree 16."""
+    rows, length, columns = (draw(st.integers(1, 9)) for _ in range(3))
+    high, wide = draw(st.sampled_from([(h, w) for h in (1, 2, 4, 8, 16) for w in (1, 2, 4, 8, 16) if h * w <= 16]))
+    digits = draw(st.sampled_from([1, 2]))
+    primes = PRIMES[: draw(st.integers(7 - digits, 7))]
+    flooding = draw(st.integers(32, math.prod(primes).bit_length() - 67))
+    return Parameters(rows, length, columns, high, 16 // (high * wide), wide, primes, flooding, digits, degree=16)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_number_is_as_in_the_reference(name: str) -> None:
-    p = CASES[name]
-    source = Stream(bytes(32))
+    same(CASES[name], 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(toys(), st.integers(0, 255))
+def test_every_number_is_as_in_the_reference_for_any_shape(p: Parameters, seed: int) -> None:
+    same(p, seed)
+
+
+def same(p: Parameters, seed: int) -> None:
+    """Messages and shares are the reference's, and add up to the product."""
+    source = Stream(bytes(31) + bytes([seed]))
     x, y = source.words((p.rows, p.length)), source.words((p.length, p.columns))
     x.flat[:: 1 + x.size // 5] = WORD - 1
     y.flat[:: 1 + y.size // 5] = WORD // 2

@@ -9,9 +9,9 @@ honest parties stays 2^7 below the flooding, and what leaks shows in some thousa
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from protocols.lattice.encryption import Answerer, Encryptor
 from protocols.lattice.ntt import Ring
 from protocols.lattice.packing import pack_x
 from protocols.lattice.parameters import KEPT, PRIMES, Parameters
-from protocols.prg import Stream
+from protocols.prg import Stream, derive
 
 sys.path.insert(0, str(Path(__file__).parent))
 import reference
@@ -42,8 +42,8 @@ Ys = [np.full((LENGTH, COLUMNS), sign * H % WORD, np.uint64) for sign in (1, -1)
 class Masking(Stream):
     """The randomness of Y's owner, but for the mask: the one that gives X's owner the share that is fixed."""
 
-    def __init__(self, mask: int) -> None:
-        super().__init__(os.urandom(32))
+    def __init__(self, key: bytes, mask: int) -> None:
+        super().__init__(key)
         self._mask = np.uint64(mask % WORD)
         self._next = True
 
@@ -75,13 +75,18 @@ def no_flooding(randomness: Stream, bits: int, count: int) -> np.ndarray:
     return np.zeros((bits // 64 + 1, 1, count), np.uint64)
 
 
+def keys(name: str, first: int = 0) -> Iterator[bytes]:
+    """Seeds, the same in every run."""
+    return (derive(bytes(32), name, number) for number in count(first))
+
+
 def answers(
-    header: np.ndarray, sent: list[np.ndarray], y: np.ndarray, mask: int, ternary: Callable
+    header: np.ndarray, sent: list[np.ndarray], y: np.ndarray, randomness: Stream, ternary: Callable
 ) -> list[np.ndarray]:
     """What Y's owner answers, drawing its u as said."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(encryption, "_ternary", ternary)
-        answerer = Answerer(0, P, ("session",), header, y, Masking(mask))
+        answerer = Answerer(0, P, ("session",), header, y, randomness)
         for blocks, words in zip(P.segments, sent, strict=True):
             answerer.receive(words, blocks)
     return [answerer.answer(number)[0] for number in range(len(P.answers))]
@@ -92,21 +97,22 @@ def c1(words: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([part.view(np.uint32)[: len(blocks) * KEPT * P.degree] for blocks, part in parts])
 
 
-def see(phases: list[np.ndarray], ternary: Callable = encryption._ternary) -> View:
+def see(phases: list[np.ndarray], ternary: Callable = encryption._ternary, first: int = 0) -> View:
     view = View(([], []), ([], []), ([], []))
     x = np.full((1, LENGTH), X, np.uint64)
+    seeds = keys("views", first)
     for _ in range(KEYS):
-        encryptor = Encryptor(1, P, ("session",), Stream(os.urandom(32)))
+        encryptor = Encryptor(1, P, ("session",), Stream(next(seeds)))
         sent = [encryptor.encrypt(pack_x(P, x, blocks), blocks) for blocks in P.segments]
         for which, y in enumerate(Ys):
             mask = int(y[0, 0]) * X * LENGTH - SHARE
-            received = answers(encryptor.header, sent, y, mask, ternary)
+            received = answers(encryptor.header, sent, y, Masking(next(seeds), mask), ternary)
             for blocks, words in zip(P.answers, received, strict=True):
                 assert np.all(encryptor.decrypt(words, blocks) == SHARE)
             view.noise[which].append(np.array([noise(column) for phase in phases for column in phase.T.tolist()]))
             phases.clear()
             view.c1[which].append(c1(received))
-            view.guessed[which].append(c1(answers(encryptor.header, sent, y, mask, no_ternary)))
+            view.guessed[which].append(c1(answers(encryptor.header, sent, y, Stream(next(seeds)), no_ternary)))
     return view
 
 
@@ -118,7 +124,11 @@ def noise(phase: list[int]) -> float:
 
 
 def what_tells(view: View) -> set[str]:
-    """The tests that tell the two Y apart."""
+    """The tests that tell the two Y apart.
+
+    False alarms, over all seeds: six deviations of a mean, 2 in 10^9; a mean of 40 squared deviations beyond 3, one in
+    10^9; two tests of Kolmogorov and Smirnov, one in 10^9 each; a thousandth of the residues, never.
+    """
     told = set()
     scores = []
     for plus, minus in zip(*view.noise, strict=True):
@@ -178,10 +188,11 @@ def test_rounded_to_the_nearest_the_noise_tells(phases: list[np.ndarray], monkey
 def test_shares_are_uniform_and_independent_of_the_operands() -> None:
     """Over fresh masks: both shares of a product of zeros, and of ones, have bits that are set half of the time."""
     p = Parameters(1, 1, 2000, 1, 4, 16, PRIMES[:6], flooding=119, degree=64)
+    seeds = keys("shares")
     for value in (0, 1, WORD - 1):
-        encryptor = Encryptor(1, p, ("session",), Stream(os.urandom(32)))
+        encryptor = Encryptor(1, p, ("session",), Stream(next(seeds)))
         y = np.full((1, p.columns), value, np.uint64)
-        answerer = Answerer(0, p, ("session",), encryptor.header, y, Stream(os.urandom(32)))
+        answerer = Answerer(0, p, ("session",), encryptor.header, y, Stream(next(seeds)))
         for blocks in p.segments:
             answerer.receive(encryptor.encrypt(pack_x(p, np.full((1, 1), value, np.uint64), blocks), blocks), blocks)
         for number, blocks in enumerate(p.answers):
