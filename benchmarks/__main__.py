@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--large | --offline] [--peers FILE] [--out FILE]`: a table of every measurement, and JSON."""
+"""`python -m benchmarks [--large | --offline | --lattice] [--peers FILE] [--out FILE]`: measurements, and JSON."""
 
 from __future__ import annotations
 
@@ -13,18 +13,30 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import measure, numeric, ot, peers, primitives, ring
+from benchmarks import lattice, measure, numeric, ot, pairwise, peers, primitives, ring
 
 Measurement = Callable[[], list[dict[str, Any]]]
+
+_BESIDE = (
+    ("lt", 10**5),
+    ("lt", 10**6),
+    ("mul", 10**6),
+    ("multiply", 10**6),
+    ("divide", 10**5),
+    ("sort", 10**4),
+    ("sort", 10**5),
+    ("median", 10**5),
+    ("logreg", 1000),
+)
+"""What other engines are measured on, and how many elements: of these, each does what its adapter knows."""
 
 
 def main() -> None:
     """Measure, print, and write the JSON file."""
     arguments = argparse.ArgumentParser(description="Measures Beaver on this machine.")
-    arguments.add_argument(
-        "--large", action="store_true", help="also the private dot of 10^8 (needs 8 GiB and minutes)"
-    )
+    arguments.add_argument("--large", action="store_true", help="also private dots of 10^8 (needs 8 GiB and minutes)")
     arguments.add_argument("--offline", action="store_true", help="only how material is made without a dealer")
+    arguments.add_argument("--lattice", action="store_true", help="only products of two parties without a dealer")
     arguments.add_argument("--peers", type=Path, help="a TOML file of other engines' adapters, to run side by side")
     arguments.add_argument("--out", type=Path)
     chosen = arguments.parse_args()
@@ -40,15 +52,27 @@ def main() -> None:
         "primitives": primitives.measure,
         "numeric suite": numeric.measure,
     }
+    offline: dict[str, Measurement] = {
+        "material of oblivious transfer": ot.transfers,
+        "from nothing, no dealer": pairwise.sessions,
+    }
+    private: dict[str, Measurement] = {
+        "lattice kernels": lattice.kernels,
+        "private products, no dealer": lambda: lattice.products(large=chosen.large),
+    }
     if adapters := chosen.peers:
-        for workload, n in (("lt", 10**5), ("mul", 10**6), ("logreg", 1000)):
+        for workload, n in _BESIDE:
             online[f"peers: {workload}"] = partial(peers.measure, adapters, workload, n)
-    offline: dict[str, Measurement] = {"oblivious transfer": ot.transfers}
+        for workload, n in (("dot", 10**6), ("mul", 10**6), ("lt", 10**5)):
+            offline[f"peers: {workload}, {n:,}"] = partial(peers.measure, adapters, workload, n)
+        for workload, n in (("dot", 10**6), ("dot", 10**7), ("matmul", 512)):
+            private[f"peers: {workload}, {n:,}"] = partial(peers.measure, adapters, workload, n)
+    chosen_group = "offline" if chosen.offline else "lattice" if chosen.lattice else ""
     results = {}
-    for name, run in (offline if chosen.offline else online).items():
+    for name, run in {"offline": offline, "lattice": private, "": online | private}[chosen_group].items():
         results[name] = run()
         _show(console, name, results[name])
-    out = chosen.out or Path("benchmarks/results") / ("offline.json" if chosen.offline else "latest.json")
+    out = chosen.out or Path("benchmarks/results") / f"{chosen_group or 'latest'}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"machine": platform.platform(), "results": results}, indent=2))
     console.print(f"written to {out}")

@@ -1,14 +1,18 @@
-"""What oblivious transfer costs: two processes over loopback, sealed links; time, and all bytes in both directions."""
+"""What material of oblivious transfer costs: two processes over loopback, sealed links; time, and all bytes both ways.
+
+Material is made as sessions make it, by `protocols.pairwise`, in the blocks that the engine cuts long arrays into.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,29 +21,38 @@ import numpy as np
 
 from parties.allocator import keep_freed_memory
 from parties.links import DataEndpoint, Links, PeerLink
-from protocols.ot import material
+from protocols import pairwise
+from protocols.boolean import And
+from protocols.comparison import Negative
+from protocols.conversion import ToRing
+from protocols.correlations import Demand, Label, Triple
+from protocols.ot import bits
 from protocols.ot.correlated import Mesh
-from protocols.ot.pipeline import pipelined
+from protocols.ot.pipeline import PIPELINE_WORDS, pipelined
 from protocols.ot.softspoken import connect
 from protocols.prg import Stream, derive
+from protocols.primitives import Primitive
 from protocols.products import Product
-from protocols.rounds import Exchange, Task, run_round
+from protocols.rounds import Exchange, Task, run_alone
+from protocols.selection import Select
+from protocols.truncation import Truncation
 
 __all__ = ["transfers"]
 
 Row = dict[str, Any]
 Protocol = Coroutine[Any, None, object]
-Start = Callable[[], Protocol]
+Labelled = list[tuple[Label, Demand]]
 
 _BOTH = (0, 1)
-_OTS = 1 << 17
+_OTS = 1 << 18
 _ROOT = Path(__file__).parent.parent
 
 
 def transfers(scale: int = 1, repetitions: int = 3) -> list[Row]:
     """One row a kind of material: how many, seconds until both have it, how many a second, bytes each, CPU seconds.
 
-    Medians. Two processes with one thread each, and those of their sockets. `scale`: a divisor for trials.
+    Medians. Two processes with one thread each, and those of their sockets. `cpu_us_each`: microseconds of one party's
+    processor, the mean of both. `scale`: a divisor for trials.
     """
     order = [str(scale), str(repetitions), os.urandom(32).hex()]
     command = [sys.executable, "-m", "benchmarks.ot", *order]
@@ -75,37 +88,39 @@ def _tell(party: subprocess.Popen[bytes], what: str) -> None:
 
 def _both(mine: Row, other: Row) -> Row:
     seconds, count = max(mine["seconds"], other["seconds"]), mine["count"]
-    moved = mine["bytes"] + other["bytes"]
     return {
         "what": mine["what"],
         "count": count,
         "seconds": seconds,
         "per_second": count / seconds,
-        "bytes_each": moved / count,
-        "cpu_s": mine["cpu_s"] + other["cpu_s"],
+        "bytes_each": (mine["bytes"] + other["bytes"]) / count,
+        "cpu_us_each": 1e6 * (mine["cpu_s"] + other["cpu_s"]) / 2 / count,
     }
 
 
-def _jobs(mesh: Mesh, scale: int) -> dict[str, tuple[int, Start]]:
-    """What is measured: how many, and how this party takes part. Data are random words."""
-    draw = Stream(os.urandom(32))
-    million, ots, n = 10**6 // scale, 32 * _OTS // scale, 128 // scale
-    vector, dot = Product("multiply", (million,), (million,)), Product("matmul", (million,), (million,))
-    square = Product("matmul", (n, n), (n, n))
-
-    def triple(of: Product, x_holders: tuple[int, ...], y_holders: tuple[int, ...]) -> Protocol:
-        return material.ring_triple(mesh, of, x_holders, y_holders, draw)
-
-    return {
-        "correlated OTs, one way": (ots, lambda: _extend(mesh, ots, draw)),
-        "ring cross terms, one way: private times private": (million, lambda: triple(vector, (0,), (1,))),
-        "ring cross terms, both ways: shared triples": (2 * million, lambda: triple(vector, _BOTH, _BOTH)),
-        "cross terms of a dot of private vectors": (million, lambda: triple(dot, (0,), (1,))),
-        "cross terms of a shared square matrix product": (2 * n**3, lambda: triple(square, _BOTH, _BOTH)),
-        "triples of bits": (16 * million, lambda: material.and_triples(mesh, 16 * million, _BOTH, _BOTH, draw)),
-        "random bits in both forms": (4 * million, lambda: material.random_bits(mesh, 4 * million, draw)),
-        "truncation tuples": (million // 4, lambda: material.truncations(mesh, million // 4, 16, draw)),
+def _materials(scale: int) -> Iterator[tuple[str, int, Labelled]]:
+    """What is measured, how many, and the demands that these come from."""
+    n = 10**6 // scale
+    yield "ring cross terms, one way: private times private", n, _triples(n, (0,), (1,))
+    yield "ring cross terms, both ways: shared triples", 2 * n, _triples(n, _BOTH, _BOTH)
+    primitives: dict[str, Callable[[int], Primitive]] = {
+        "for truncations": partial(Truncation, bits=20),
+        "for products of bits": And,
+        "for selections": Select,
+        "for bits to words": ToRing,
+        "for signs of 64-bit words": Negative,
     }
+    for what, primitive in primitives.items():
+        count = n // 8 if primitive is Negative else n
+        whole = primitive(count)
+        blocks = [whole.of(stop - start) for start, stop in bits.runs(count, whole.block)]
+        demands = [((i, *label), demand) for i, block in enumerate(blocks) for label, demand in block.demands(2)]
+        yield what, count, demands
+
+
+def _triples(n: int, x_holders: tuple[int, ...], y_holders: tuple[int, ...]) -> Labelled:
+    product = Product("multiply", (n,), (n,))
+    return [((i,), Triple(product.of(b), x_holders, y_holders)) for i, b in enumerate(product.blocks())]
 
 
 async def _extend(mesh: Mesh, count: int, draw: Stream) -> None:
@@ -115,24 +130,20 @@ async def _extend(mesh: Mesh, count: int, draw: Stream) -> None:
         if mesh.me == 0:
             (await mesh.pairs[1].sender.extend(size)).pads()
         else:
-            (await mesh.pairs[0].receiver.extend(draw.words(size // 64), size)).pads()
+            (await mesh.pairs[0].receiver.extend(draw.words(bits.packed_words(size)), size)).pads()
 
-    await pipelined(Task(partial(some, min(_OTS, count)), _OTS // 2) for _ in range(max(1, count // _OTS)))
+    await pipelined(Task(partial(some, stop - start), _OTS // 2) for start, stop in bits.runs(count, _OTS))
 
 
-def _drive(start: Start, links: Links) -> Any:
+def _drive(start: Callable[[], Protocol], links: Links, weight: int = PIPELINE_WORDS) -> Any:
     """Run a protocol to its end over the links."""
-    results: list[object] = []
-    task = Task(start, 1, results.append)
-    while not task.finished:
-        rounds = run_round([task], links.send)
-        try:
-            need = next(rounds)
-            while True:
-                need = rounds.send(links.receive(*need))
-        except StopIteration:
-            pass
-    return results[0]
+    running = run_alone(start, weight, links.send)
+    try:
+        need = next(running)
+        while True:
+            need = running.send(links.receive(*need))
+    except StopIteration as stop:
+        return stop.value
 
 
 async def _meet(peer: int) -> None:
@@ -140,28 +151,33 @@ async def _meet(peer: int) -> None:
     await Exchange({peer: [np.zeros(1, np.uint64)]}, {peer: 1})
 
 
-def _measured(what: str, count: int, start: Start, repetitions: int, peer: int, links: Links) -> Row:
-    """Medians over repetitions that both parties start together."""
-    seconds, cpu = [], []
-    before = _sent(links)
-    for _ in range(repetitions):
-        _drive(lambda: _meet(peer), links)
-        cpu_before, started = _cpu(), time.perf_counter()
-        _drive(start, links)
-        seconds.append(time.perf_counter() - started)
-        cpu.append(_cpu() - cpu_before)
-    sent = (_sent(links) - before) / repetitions
-    return {
-        "what": what,
-        "count": count,
-        "seconds": float(np.median(seconds)),
-        "cpu_s": float(np.median(cpu)),
-        "bytes": sent,
-    }
+class _Clock:
+    """Measures what both parties start together: medians of some repetitions."""
 
+    def __init__(self, links: Links, peer: int, repetitions: int) -> None:
+        self._links = links
+        self._peer = peer
+        self._repetitions = repetitions
 
-def _sent(links: Links) -> int:
-    return sum(traffic.payload + traffic.overhead for traffic in links.traffic.values())
+    def row(self, what: str, count: int, start: Callable[[], Protocol], weight: int = PIPELINE_WORDS) -> Row:
+        seconds, cpu, sent = [], [], []
+        for _ in range(self._repetitions):
+            _drive(partial(_meet, self._peer), self._links)
+            sent_before, cpu_before, started = self._sent(), _cpu(), time.perf_counter()
+            _drive(start, self._links, weight)
+            seconds.append(time.perf_counter() - started)
+            cpu.append(_cpu() - cpu_before)
+            sent.append(self._sent() - sent_before)
+        return {
+            "what": what,
+            "count": count,
+            "seconds": statistics.median(seconds),
+            "cpu_s": statistics.median(cpu),
+            "bytes": statistics.median(sent),
+        }
+
+    def _sent(self) -> int:
+        return sum(traffic.payload + traffic.overhead for traffic in self._links.traffic.values())
 
 
 def _cpu() -> float:
@@ -169,9 +185,7 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _main(scale: int, repetitions: int, session: bytes, me: int) -> None:
-    from protocols.ot import kernels  # noqa: F401 - a node has them loaded before a session starts
-
+def _party(scale: int, repetitions: int, session: bytes, me: int) -> None:
     keep_freed_memory()
     peer = 1 - me
     endpoint = DataEndpoint("127.0.0.1:0")
@@ -180,20 +194,24 @@ def _main(scale: int, repetitions: int, session: bytes, me: int) -> None:
     links = endpoint.open(me, {peer: PeerLink("peer", json.loads(input()), keys[me], keys[peer])}, session[:16])
     print(json.dumps("open"), flush=True)
     input()
+    connecting = partial(connect, me, _BOTH, session)
+    mesh = _drive(connecting, links)  # the compiled loops are loaded now, as a node has them before a session
+    clock, draw = _Clock(links, peer, repetitions), Stream(os.urandom(32))
 
-    def connecting() -> Protocol:
-        return connect(me, _BOTH, session)
+    def making(demands: Labelled) -> Callable[[], Protocol]:
+        return partial(pairwise.make, mesh, session, demands, draw)
 
-    rows = [_measured("pairs connected, 2 x 128 base OTs each", 1, connecting, repetitions, peer, links)]
-    mesh = _drive(connecting, links)
-    small = _jobs(mesh, 64 * scale)
-    for what, (count, start) in _jobs(mesh, scale).items():
-        _drive(small[what][1], links)
-        rows.append(_measured(what, count, start, repetitions, peer, links))
+    for _, _, demands in _materials(64 * scale):
+        _drive(making(demands), links, pairwise.weight(demands))
+    rows = [clock.row("pairs connected, 2 x 128 base OTs each", 1, connecting)]
+    ots = 32 * 10**6 // scale
+    rows.append(clock.row("correlated OTs with pads, one way", ots, partial(_extend, mesh, ots, draw)))
+    for what, count, demands in _materials(scale):
+        rows.append(clock.row(what, count, making(demands), pairwise.weight(demands)))
     print(json.dumps(rows), flush=True)
     links.close()
     endpoint.close()
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), int(sys.argv[2]), bytes.fromhex(sys.argv[3]), int(sys.argv[4]))
+    _party(int(sys.argv[1]), int(sys.argv[2]), bytes.fromhex(sys.argv[3]), int(sys.argv[4]))

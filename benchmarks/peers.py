@@ -36,7 +36,7 @@ def measure(adapters: Path, workload: str, n: int, repetitions: int = 3, timeout
                     {
                         "what": f"{workload}, n = {n:,}",
                         "engine": f"{name} {found.get('variant', '')}".strip(),
-                        "online_s": found.get("seconds"),
+                        "seconds": found.get("seconds"),
                         "mb_a_party": (found.get("bytes_per_party") or 0) / 1e6,
                         "rounds": found.get("rounds"),
                         "note": found.get("note"),

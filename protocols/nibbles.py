@@ -90,17 +90,17 @@ async def _made(mesh: Mesh, rows: Array, r: Array | None) -> Array:
 
     _, groups, across = rows.shape
     table = _table()
-    shares = np.zeros((len(PRODUCTS), groups, across), np.uint64)
+    shares = np.empty((len(PRODUCTS), groups, across), np.uint64)
     peer = 1 - mesh.me
     extra = 0 if r is None else _narrow(groups)
-    pad_words = 2 if r is None else 3
+    pad_words = 3 if r is None else 4
 
     async def some(number: int, start: int, stop: int) -> None:
         bits = np.ascontiguousarray(rows[:, :, start:stop])
         count = 64 * (stop - start)
-        part = np.zeros((len(PRODUCTS), groups, stop - start), np.uint64)
+        part = np.empty((len(PRODUCTS), groups, stop - start), np.uint64)
         if number % 2 == mesh.me:  # taking turns, both have the same work
-            told, narrow = np.zeros((groups, count, _TOLD), np.uint64), np.zeros((count, extra), np.uint64)
+            told, narrow = np.empty((groups, count, _TOLD), np.uint64), np.zeros((count, extra), np.uint64)
             zero, one = (await mesh.pairs[peer].sender.extend(NIBBLE * groups * count)).pads(pad_words)
             kernels.send_tables(bits, zero, one, table, told, part)
             if r is not None:
@@ -132,11 +132,14 @@ def _words(groups: int, across: int, extra: int) -> Mapping[int, int]:
 
 
 def _table() -> Array:
-    """For every value of four bits, its products, the first one lowest."""
+    """For every value v of four bits its products, the first one lowest; then, five to a word, those of v ^ 1, …"""
     bits = np.arange(_VALUES, dtype=np.uint64) >> np.arange(NIBBLE, dtype=np.uint64)[:, np.newaxis] & np.uint64(1)
-    values = multiplied(bits, PRODUCTS)
-    table: Array = np.bitwise_or.reduce(values << np.arange(len(PRODUCTS), dtype=np.uint64)[:, np.newaxis], axis=0)
-    return table
+    places = np.arange(len(PRODUCTS), dtype=np.uint64)[:, np.newaxis]
+    products = np.bitwise_or.reduce(multiplied(bits, PRODUCTS) << places, axis=0)
+    values = np.arange(_VALUES)
+    others = products[values[:, np.newaxis] ^ values[1:]].reshape(_VALUES, _TOLD, -1)
+    slots = np.arange(others.shape[2], dtype=np.uint64) * np.uint64(len(PRODUCTS))
+    return np.column_stack([products, np.bitwise_or.reduce(others << slots, axis=2)])
 
 
 def _narrow(nibbles: int) -> int:

@@ -1,8 +1,7 @@
 """The pairwise source: the parties make all correlations together, by oblivious transfer and lattice encryption.
 
 Nobody else helps, and nothing is trusted but that each party keeps to the protocol. Adversary: semi-honest, up
-to n - 1 of n >= 2 parties. Every correlation of `protocols/` that has a maker here can be made; one that has none
-(secret permutations, for sorting) needs a dealer.
+to n - 1 of n >= 2 parties. Every correlation of `protocols/` has a maker here; a new one without is refused by name.
 """
 
 from __future__ import annotations
@@ -17,29 +16,31 @@ from typing import Any
 import numpy as np
 
 from protocols import nibbles, ring
-from protocols.boolean import Monomials, Term
+from protocols.bits import planes
+from protocols.boolean import Monomials, Term, monomials
+from protocols.columns import Column
 from protocols.conversion import DaBits
 from protocols.correlations import Demand, Label, Material, Triple
 from protocols.lattice import product as lattice
 from protocols.masking import NIBBLE, Mask
-from protocols.ot import bits, costs, material
+from protocols.ot import bits, costs, lanes, material
 from protocols.ot.correlated import Mesh
 from protocols.ot.messages import idle
+from protocols.ot.permutation import permuted
 from protocols.ot.pipeline import PIPELINE_WORDS, pipelined
 from protocols.ot.softspoken import connect
+from protocols.pairwise_costs import by_lattice, sent
 from protocols.prg import Stream
-from protocols.products import Product
 from protocols.ring import Array
 from protocols.rounds import Task
 from protocols.selection import BitProduct
+from protocols.shuffle import SecretPermutation, packed, permutation
+from protocols.sorting import DigitMask
 from protocols.truncation import OwnBits, TruncationPair
 
 __all__ = ["PairwiseSource", "can_make", "connected", "make", "weight", "words"]
 
 Maker = Callable[[Mesh, Label, Any, Stream], Coroutine[Any, None, Material]]
-
-_LATTICE_TERMS = 1 << 12
-"""Matrix and dot triples of at least so many products of words are made by lattice encryption."""
 
 _WORD = 64
 
@@ -70,6 +71,8 @@ async def make(
     `session`: bytes that name this session and no other. `draw`: a stream of this party's own, for this alone. Raises
     ValueError for what cannot be made.
     """
+    from protocols.ot import lane_kernels  # noqa: F401 - loaded now, and not in the middle of a round
+
     made: dict[Label, Material] = {}
 
     async def one(label: Label, demand: Demand) -> None:
@@ -95,7 +98,7 @@ async def connected(
 
 def weight(demands: Iterable[tuple[Label, Demand]]) -> int:
     """The most words that one party sends another in a round of `connected`."""
-    matrices = (demand.product for _, demand in demands if isinstance(demand, Triple) and _by_lattice(demand.product))
+    matrices = (demand.product for _, demand in demands if isinstance(demand, Triple) and by_lattice(demand.product))
     return max((2 * lattice.plan(product).weight for product in matrices), default=0) + PIPELINE_WORDS
 
 
@@ -106,7 +109,7 @@ def words(parties: int, demands: Iterable[tuple[Label, Demand]]) -> dict[int, in
     some = False
     for _, demand in demands:
         some = True
-        total.update(_sent(demand, everyone))
+        total.update(sent(demand, everyone))
     if some:
         total.update(costs.connect_words(everyone))
     return {party: total[party] for party in everyone}
@@ -114,7 +117,7 @@ def words(parties: int, demands: Iterable[tuple[Label, Demand]]) -> dict[int, in
 
 async def _triple(mesh: Mesh, label: Label, demand: Triple, draw: Stream) -> Material:
     product, a_holders, b_holders = demand.product, demand.a_holders, demand.b_holders
-    if not _by_lattice(product):
+    if not by_lattice(product):
         a, b, c = await material.ring_triple(mesh, product, a_holders, b_holders, draw)
     else:
         a = draw.words(product.x_shape) if mesh.me in a_holders else None
@@ -154,16 +157,9 @@ async def _da_bits(mesh: Mesh, label: Label, demand: DaBits, draw: Stream) -> Ma
 
 
 async def _bit_product(mesh: Mesh, label: Label, demand: BitProduct, draw: Stream) -> Material:
-    """beta = beta_0 ^ beta_1 ^ ...: with f = (the first bits' XOR) a, the next bit's owner makes f + bit (a - 2 f)."""
-    made = await material.random_bits(mesh, bits.packed_words(demand.length) * _WORD, draw)
-    a = draw.words(demand.length)
-    product = np.zeros(demand.length, np.uint64)
-    for owner in mesh.parties:
-        rest = ring.subtract(a, ring.add(product, product))
-        own = made.packed if mesh.me == owner else None
-        step = await bits.scale_words(mesh, own, rest, demand.length, owner, mesh.parties)
-        product = ring.add(product, step)
-    return Material(beta=made.packed, a=a, word=made.words[: demand.length].copy(), product=product)
+    beta, a = draw.words(bits.packed_words(demand.length)), draw.words(demand.length)
+    word, product = await lanes.select(mesh, beta, a, Column())
+    return Material(beta=beta, a=a, word=word, product=product)
 
 
 async def _mask(mesh: Mesh, label: Label, demand: Mask, draw: Stream) -> Material:
@@ -214,6 +210,41 @@ async def _multiplied(
     return np.stack([done[term] for term in products]) if products else np.empty((0, *shape), np.uint64)
 
 
+async def _secret_permutation(mesh: Mesh, label: Label, demand: SecretPermutation, draw: Stream) -> Material:
+    keys = draw.words((demand.rows, 2))
+    made = await permuted(mesh, permutation(keys), demand.columns, draw)
+    tables = {"keys": keys, "a": made.a, "delta": made.delta, "b": made.b}
+    held = Material({f"{name}{mesh.me}": table for name, table in tables.items() if table is not None})
+    if made.correction is not None:
+        held["correction"] = packed(demand.columns, made.correction)
+    return held
+
+
+async def _digit_mask(mesh: Mesh, label: Label, demand: DigitMask, draw: Stream) -> Material:
+    """Products of r's bits add up to bits that say which digit it is; these as numbers, and what they choose of b."""
+    digits, across = 1 << demand.bits, bits.packed_words(demand.rows)
+    r, b = draw.words(demand.rows), draw.words((demand.rows, digits - 1))
+    products = monomials([tuple(range(demand.bits))])
+    rows = planes(r, range(demand.bits))
+    done = dict(zip(products, await _multiplied(mesh, rows, products), strict=True))
+    done |= {(i,): row for i, row in enumerate(rows)}
+    indicators = np.zeros((digits - 1, across), np.uint64)
+    for term, share in done.items():  # whether r = k: the sum of the products of all bits of k and any others
+        below = sum(1 << i for i in term)
+        for k in range(1, digits):
+            if k & below == k:
+                indicators[k - 1] ^= share
+    masks = np.zeros((digits - 1, across * _WORD), np.uint64)
+    masks[:, : demand.rows] = b.T
+    words, chosen = await lanes.select(mesh, indicators.reshape(-1), masks.reshape(-1), demand.column)
+    hot = np.empty((digits, demand.rows), np.uint64)
+    hot[1:] = words.reshape(masks.shape)[:, : demand.rows]
+    hot[0] = chosen.reshape(masks.shape)[:, : demand.rows].sum(axis=0)
+    share = np.ascontiguousarray(hot.T)
+    last = mesh.me == mesh.parties[-1]
+    return Material({"r": r, "b": b, f"hot{mesh.me}": demand.column.pack(share) if last else share})
+
+
 _MAKERS: Mapping[type[Demand], Maker] = MappingProxyType(
     {
         Triple: _triple,
@@ -223,75 +254,14 @@ _MAKERS: Mapping[type[Demand], Maker] = MappingProxyType(
         BitProduct: _bit_product,
         Mask: _mask,
         Monomials: _monomials,
+        SecretPermutation: _secret_permutation,
+        DigitMask: _digit_mask,
     }
 )
 
 
-def _by_lattice(product: Product) -> bool:
-    if product.kind != "matmul":
-        return False
-    length = product.x_shape[0] if product.flipped and len(product.x_shape) > 1 else product.x_shape[-1]
-    return math.prod(product.out_shape) * length >= _LATTICE_TERMS
-
-
 def _weight(demand: Demand) -> int:
     """About the words that one party sends another in a round."""
+    if isinstance(demand, SecretPermutation | DigitMask):  # in all rounds, and among two alone: most of it is at once
+        return 1 + max(sent(demand, (0, 1)).values(), default=0)
     return 1 + _WORD * sum(math.prod(part.shape) for part in (*demand.free, *demand.bound))
-
-
-def _sent(demand: Demand, everyone: Sequence[int]) -> Mapping[int, int]:
-    """Words that each party sends for one correlation."""
-    match demand:
-        case Triple(product, a_holders, b_holders) if _by_lattice(product):
-            return _lattice_words(product, a_holders, b_holders)
-        case Triple(product, a_holders, b_holders):
-            return costs.triple_words(product, a_holders, b_holders)
-        case OwnBits(length):
-            return costs.scale_words(length, 0, (1,))
-        case TruncationPair(_, length, _):
-            return costs.truncation_words(length, everyone)
-        case DaBits(_, length, planes):
-            return costs.random_bit_words(planes * bits.packed_words(length) * _WORD, everyone)
-        case BitProduct(_, length):
-            sent = Counter(costs.random_bit_words(bits.packed_words(length) * _WORD, everyone))
-            for owner in everyone:
-                sent.update(costs.scale_words(length, owner, everyone))
-            return sent
-        case Mask(_, length, count):
-            across = bits.packed_words(length)
-            if tuple(everyone) == (0, 1):
-                rest = [term for term in demand.products if max(term) >= NIBBLE]
-                sent = Counter(nibbles.masks_words(count, across))
-                sent.update(_multiplied_words(rest, count * across, everyone))
-                return sent
-            sent = Counter(costs.random_bit_words(NIBBLE * count * across * _WORD, everyone))
-            sent.update(_multiplied_words(demand.products, count * across, everyone))
-            return sent
-        case Monomials(_, across, _, products) if tuple(everyone) == (0, 1) and (groups := nibbles.grouped(products)):
-            sent = Counter(nibbles.tables_words(len(groups), across))
-            rest = [term for term in products if not any(set(term) <= set(group) for group in groups)]
-            sent.update(_multiplied_words(rest, across, everyone))
-            return sent
-        case Monomials(_, across, _, products):
-            return _multiplied_words(products, across, everyone)
-    raise ValueError(f"{type(demand).__name__} is not made pairwise")
-
-
-def _multiplied_words(products: Sequence[tuple[int, ...]], across: int, everyone: Sequence[int]) -> Mapping[int, int]:
-    sent: Counter[int] = Counter()
-    for _, count in Counter(map(len, products)).items():
-        sent.update(costs.and_triple_words(count * across * _WORD, everyone, everyone))
-    return sent
-
-
-def _lattice_words(product: Product, a_holders: Sequence[int], b_holders: Sequence[int]) -> Mapping[int, int]:
-    how = lattice.plan(product)
-    encrypted, answered = how.words
-    sent: Counter[int] = Counter()
-    for i in a_holders:
-        for j in b_holders:
-            if i != j:
-                first, second = (i, j) if how.x_encrypted else (j, i)
-                sent[first] += encrypted
-                sent[second] += answered
-    return sent

@@ -29,7 +29,18 @@ from protocols.primitives import Primitive
 from protocols.ring import Array
 from protocols.rounds import Exchange
 
-__all__ = ["Place", "SecretPermutation", "Shuffle", "in_sequence", "inverse", "place_bits", "shuffle", "shuffle_cost"]
+__all__ = [
+    "Place",
+    "SecretPermutation",
+    "Shuffle",
+    "in_sequence",
+    "inverse",
+    "packed",
+    "permutation",
+    "place_bits",
+    "shuffle",
+    "shuffle_cost",
+]
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class SecretPermutation(Demand):
                 _subtract(self.columns, total, free[f"delta{i}"])
         for i in range(self.parties - 1):
             _subtract(self.columns, total, free[f"b{i}"])
-        return {"correction": _packed(self.columns, total)}
+        return {"correction": packed(self.columns, total)}
 
 
 def permutation(keys: Array) -> NDArray[np.int64]:
@@ -100,7 +111,7 @@ async def shuffle(party: Party, columns: Sequence[Column], x: Array) -> Array:
             order = permutation(material[f"keys{turn}"])
             mask = _unpacked(columns, material["correction"], rows) if turn == last else material[f"delta{turn}"]
         received = await Exchange(
-            {turn: [_packed(columns, moving)]} if party.index in senders else {},
+            {turn: [packed(columns, moving)]} if party.index in senders else {},
             dict.fromkeys(senders, words) if mine else {},
         )
         if mine:
@@ -232,7 +243,8 @@ def packed_size(columns: Sequence[Column], rows: int) -> int:
     return sum(column.words(rows) for column in columns)
 
 
-def _packed(columns: Sequence[Column], table: Array) -> Array:
+def packed(columns: Sequence[Column], table: Array) -> Array:
+    """A table as it travels."""
     return np.concatenate([column.pack(numbers) for column, numbers in zip(columns, table, strict=True)])
 
 

@@ -45,9 +45,9 @@ class Sent:
         if self._q is None:
             raise Reused
         q, self._q = self._q, None
-        offsets = np.zeros_like(self._delta), self._delta
-        pads = self._hash.words(q, self._first, self.count, width, offsets)
-        return pads[0], pads[1]
+        offsets = np.stack([np.zeros_like(self._delta), self._delta])
+        zero, one = self._hash.words(q, self._first, self.count, width, offsets)
+        return zero, one
 
 
 class Received:
@@ -64,8 +64,9 @@ class Received:
         if self._t is None:
             raise Reused
         t, self._t = self._t, None
-        offset = np.zeros(BLOCK_WORDS, np.uint64)
-        return self._hash.words(t, self._first, self.count, width, [offset]).reshape(self.count, width)
+        (pads,) = self._hash.words(t, self._first, self.count, width, np.zeros((1, BLOCK_WORDS), np.uint64))
+        chosen: Array = pads
+        return chosen
 
 
 class Sender(Protocol):

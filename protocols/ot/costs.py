@@ -8,13 +8,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from protocols.ot import bits
+from protocols.columns import Column
+from protocols.ot import bits, lanes, permutation
 from protocols.ot.gilboa import payload_words
 from protocols.ot.layout import Layout
 from protocols.ot.softspoken import correction_words
 from protocols.products import Product
 
-__all__ = ["and_triple_words", "connect_words", "random_bit_words", "scale_words", "triple_words", "truncation_words"]
+__all__ = [
+    "and_triple_words",
+    "connect_words",
+    "permutation_words",
+    "random_bit_words",
+    "scale_words",
+    "select_words",
+    "triple_words",
+    "truncation_words",
+]
 
 Words = Mapping[int, int]
 """Party -> words that it sends; a party that sends nothing is missing."""
@@ -59,6 +69,31 @@ def truncation_words(count: int, parties: Sequence[int]) -> Words:
     """Of truncation tuples."""
     tuples = bits.runs(64 * count, bits.BLOCK_BITS)
     return _total(random_bit_words(stop - start, parties) for start, stop in tuples)
+
+
+def select_words(count: int, column: Column, parties: Sequence[int]) -> Words:
+    """Of `count` shared bits as numbers of a column, and of their products with such numbers."""
+    return _total(
+        _crossing((holder,), (owner,), stop - start, layout.sent(stop - start))
+        for owner, holders in lanes.select_layouts(parties, column)
+        for start, stop in lanes.pieces(count, max(layout.words for layout in holders.values()))
+        for holder, layout in holders.items()
+    )
+
+
+def permutation_words(rows: int, columns: tuple[Column, ...], parties: Sequence[int]) -> Words:
+    """Of a secret permutation of a table."""
+    layout, switches = lanes.Lanes(columns), sum(run.count for run in permutation.network(rows))
+    total = Counter(
+        _total(
+            _crossing(parties, parties, stop - start, layout.sent(stop - start))
+            for start, stop in lanes.pieces(switches, layout.words)
+        )
+    )
+    for party in parties:
+        owners = [owner for owner in parties[1:] if party not in (owner - 1, owner)]
+        total[party] += bool(rows) * (len(parties) - 1) * layout.words + len(owners) * layout.sent(rows)
+    return total
 
 
 def _crossing(senders: Sequence[int], receivers: Sequence[int], count: int, payload: int) -> Counter[int]:

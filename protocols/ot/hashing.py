@@ -7,7 +7,7 @@ compute ahead. A tweak is the index of an OT and the number of the output block:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,11 +18,15 @@ __all__ = ["Blocks", "Hash"]
 
 _MOST = 1 << 62
 
-Blocks = Callable[[int, int], Array]
-"""Gives the blocks of OTs from one place, a multiple of 64, to another: shape (count, 2)."""
+Blocks = Callable[[int, Array, Array], None]
+"""Fills an array of shape (offsets, count, 2): at [o, i] the block of OT start + i with offset o added.
 
-_AT_ONCE = 1 << 13
-"""Blocks hashed together: three buffers of 128 or 256 KiB stay in the second level of cache."""
+Called with start, a multiple of 64, the offsets, shape (offsets, 2), and the array; count is a multiple of 64, too, and
+what stands beyond the last OT means nothing.
+"""
+
+_AT_ONCE = 1 << 14
+"""Blocks hashed together: measured: three buffers of 256 KiB stay in the second level of cache."""
 
 
 class Hash:
@@ -40,22 +44,27 @@ class Hash:
         self._next += count
         return first
 
-    def words(self, blocks: Blocks, first: int, count: int, width: int, offsets: Sequence[Array]) -> Array:
+    def words(self, blocks: Blocks, first: int, count: int, width: int, offsets: Array) -> Array:
         """`width` words from each of `count` blocks with each offset added: shape (offsets, count, width).
 
-        The first block is that of OT `first`. An offset is one block.
+        The first block is that of OT `first`. `offsets`: one block each, shape (offsets, 2).
         """
         from protocols.ot import kernels
 
         hashed = np.empty((len(offsets), count, width), np.uint64)
-        for start in range(0, count, _AT_ONCE):
-            stop = min(start + _AT_ONCE, count)
-            part = blocks(start, stop)
-            x = np.empty_like(part)
-            for offset, out in zip(offsets, hashed[:, start:stop], strict=True):
-                kernels.add_offset(part, offset, x)
-                y = self._p.encrypt(x)
-                for column in range(0, width, BLOCK_WORDS):
-                    kernels.add_tweaks(y, first + start, column // BLOCK_WORDS, x)
-                    kernels.add_words(y, self._p.encrypt(x), column, out)
+        at_once = min(_AT_ONCE // len(offsets), -(-count // 64) * 64)
+        buffers = np.empty((3, len(offsets) * at_once + 1, BLOCK_WORDS), np.uint64)  # the cipher wants a block more
+        for start in range(0, count, at_once):
+            stop = min(start + at_once, count)
+            shape = len(offsets), -(-(stop - start) // 64) * 64, BLOCK_WORDS
+            x, y, z = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in buffers)
+            blocks(start, offsets, x)
+            self._encrypt(buffers[0], buffers[1], x.nbytes)
+            for column in range(0, width, BLOCK_WORDS):
+                kernels.add_tweaks(y, first + start, column // BLOCK_WORDS, x)
+                self._encrypt(buffers[0], buffers[2], x.nbytes)
+                kernels.add_words(y, z, start, stop - start, column, hashed)
         return hashed
+
+    def _encrypt(self, blocks: Array, into: Array, size: int) -> None:
+        self._p.encrypt_into(blocks.reshape(-1).view(np.uint8).data[:size], into.reshape(-1).view(np.uint8).data)

@@ -13,7 +13,6 @@ from protocols.kernels import compiled, inner
 
 __all__ = [
     "add_chosen",
-    "add_offset",
     "add_tweaks",
     "add_words",
     "correct",
@@ -59,28 +58,35 @@ def fold(leaves: _Words, rows: _Words, total: _Words) -> None:
         total[start:stop] = leaves[0, start:stop]
 
 
-@compiled(types.uint64[:, ::1], _MATRIX, _VECTOR)
-def correct(rows: _Words, corrections: _Words, offset: _Words) -> None:
-    """Add to each row its tree's correction, where the offset has a one at the row's place."""
+@compiled(types.uint64[:, ::1], types.int64, _MATRIX, _VECTOR)
+def correct(rows: _Words, place: int, corrections: _Words, offset: _Words) -> None:
+    """Add to each row, from word `place` on, its tree's correction, where the offset has a one at the row's number."""
     each = rows.shape[0] // corrections.shape[0]
     for r in range(rows.shape[0]):
         mask = -(offset[r >> 6] >> np.uint64(r & 63) & np.uint64(1))
-        row, correction = rows[r], corrections[r // each]
+        row, correction = rows[r, place : place + corrections.shape[1]], corrections[r // each]
         for w in range(row.size):
             row[w] ^= correction[w] & mask
 
 
 @inner
-def _swap(tile: _Words, distance: int, mask: int) -> None:
-    """One step of the transposition: exchange the off-diagonal squares of this size within squares twice as large."""
-    shift = np.uint64(distance)
-    length = distance * _LANES
-    for start in range(0, tile.size, 2 * length):
-        upper, lower = tile[start : start + length], tile[start + length : start + 2 * length]
+def _swap(tile: _Words, distance: int, mask: int, half_mask: int) -> None:
+    """Two steps of the transposition, at this distance and at half of it.
+
+    In each, the off-diagonal squares of this size change places within squares twice as large.
+    """
+    half = distance >> 1
+    far, near = np.uint64(distance), np.uint64(half)
+    length = half * _LANES
+    for start in range(0, tile.size, 4 * length):
+        first, second = tile[start : start + length], tile[start + length : start + 2 * length]
+        third, fourth = tile[start + 2 * length : start + 3 * length], tile[start + 3 * length : start + 4 * length]
         for i in range(length):
-            moved = ((upper[i] >> shift) ^ lower[i]) & np.uint64(mask)
-            upper[i] ^= moved << shift
-            lower[i] ^= moved
+            a, b, c, d = first[i], second[i], third[i], fourth[i]
+            ac, bd = ((a >> far) ^ c) & np.uint64(mask), ((b >> far) ^ d) & np.uint64(mask)
+            a, b, c, d = a ^ ac << far, b ^ bd << far, c ^ ac, d ^ bd
+            ab, cd = ((a >> near) ^ b) & np.uint64(half_mask), ((c >> near) ^ d) & np.uint64(half_mask)
+            first[i], second[i], third[i], fourth[i] = a ^ ab << near, b ^ ab, c ^ cd << near, d ^ cd
 
 
 @inner
@@ -90,58 +96,60 @@ def _transpose_tile(rows: _Words, start: int, lanes: int, tile: _Words) -> None:
         source, strip = rows[r, start : start + lanes], tile[r * _LANES : r * _LANES + lanes]
         for lane in range(lanes):
             strip[lane] = source[lane]
-    _swap(tile, 32, 0x00000000FFFFFFFF)
-    _swap(tile, 16, 0x0000FFFF0000FFFF)
-    _swap(tile, 8, 0x00FF00FF00FF00FF)
-    _swap(tile, 4, 0x0F0F0F0F0F0F0F0F)
-    _swap(tile, 2, 0x3333333333333333)
-    _swap(tile, 1, 0x5555555555555555)
+    _swap(tile, 32, 0x00000000FFFFFFFF, 0x0000FFFF0000FFFF)
+    _swap(tile, 8, 0x00FF00FF00FF00FF, 0x0F0F0F0F0F0F0F0F)
+    _swap(tile, 2, 0x3333333333333333, 0x5555555555555555)
 
 
-@compiled(_MATRIX, types.int64, types.uint64[:, ::1])
-def transpose(rows: _Words, place: int, blocks: _Words) -> None:
-    """Transpose bits: bit r of block i becomes bit i of row r, from word `place` of 128 rows on, for 64 w blocks.
+@compiled(_MATRIX, types.int64, _MATRIX, types.uint64[:, :, ::1])
+def transpose(rows: _Words, place: int, offsets: _Words, blocks: _Words) -> None:
+    """Transpose bits: bit r of blocks[o, i] is bit i of row r, from word `place` of 128 rows on, plus that of offset o.
 
-    H. Warren, Hacker's Delight, section 7-3.
+    `blocks`: shape (offsets, 64 w, 2). H. Warren, Hacker's Delight, section 7-3.
     """
-    low, high = np.zeros(64 * _LANES, np.uint64), np.zeros(64 * _LANES, np.uint64)
-    for start in range(0, blocks.shape[0] // 64, _LANES):
-        lanes = min(_LANES, blocks.shape[0] // 64 - start)
+    low, high = np.empty(64 * _LANES, np.uint64), np.empty(64 * _LANES, np.uint64)
+    for start in range(0, blocks.shape[1] // 64, _LANES):
+        lanes = min(_LANES, blocks.shape[1] // 64 - start)
         _transpose_tile(rows[:64], place + start, lanes, low)
         _transpose_tile(rows[64:], place + start, lanes, high)
         for lane in range(lanes):
-            column = blocks[64 * (start + lane) : 64 * (start + lane + 1)]
+            column = blocks[0, 64 * (start + lane) : 64 * (start + lane + 1)]
             for r in range(64):
-                column[r, 0] = low[r * _LANES + lane]
-                column[r, 1] = high[r * _LANES + lane]
+                column[r, 0] = low[r * _LANES + lane] ^ offsets[0, 0]
+                column[r, 1] = high[r * _LANES + lane] ^ offsets[0, 1]
+        first = blocks[0, 64 * start : 64 * (start + lanes)].reshape(128 * lanes)
+        for o in range(1, offsets.shape[0]):
+            other = blocks[o, 64 * start : 64 * (start + lanes)].reshape(128 * lanes)
+            low_step, high_step = offsets[0, 0] ^ offsets[o, 0], offsets[0, 1] ^ offsets[o, 1]
+            for i in range(64 * lanes):
+                other[2 * i] = first[2 * i] ^ low_step
+                other[2 * i + 1] = first[2 * i + 1] ^ high_step
 
 
-@compiled(_MATRIX, _VECTOR, types.uint64[:, ::1])
-def add_offset(blocks: _Words, offset: _Words, out: _Words) -> None:
-    """Set out = blocks ^ offset."""
-    words, sums = blocks.reshape(blocks.size), out.reshape(out.size)
-    for i in range(blocks.shape[0]):
-        sums[2 * i] = words[2 * i] ^ offset[0]
-        sums[2 * i + 1] = words[2 * i + 1] ^ offset[1]
-
-
-@compiled(_MATRIX, types.uint64, types.uint64, types.uint64[:, ::1])
+@compiled(_CUBE, types.uint64, types.uint64, types.uint64[:, :, ::1])
 def add_tweaks(blocks: _Words, first: int, number: int, out: _Words) -> None:
-    """Set out[i] = blocks[i] ^ (first + i, number)."""
-    words, sums = blocks.reshape(blocks.size), out.reshape(out.size)
-    for i in range(blocks.shape[0]):
-        sums[2 * i] = words[2 * i] ^ (np.uint64(first) + np.uint64(i))
-        sums[2 * i + 1] = words[2 * i + 1] ^ np.uint64(number)
+    """Set out[o, i] = blocks[o, i] ^ (first + i, number)."""
+    for o in range(blocks.shape[0]):
+        words, sums = blocks[o].reshape(blocks[o].size), out[o].reshape(out[o].size)
+        for i in range(blocks.shape[1]):
+            sums[2 * i] = words[2 * i] ^ (np.uint64(first) + np.uint64(i))
+            sums[2 * i + 1] = words[2 * i + 1] ^ np.uint64(number)
 
 
-@compiled(_MATRIX, _MATRIX, types.int64, types.uint64[:, ::1])
-def add_words(y: _Words, z: _Words, column: int, out: _Words) -> None:
-    """Set this column of `out` and the next one, if there is one, to the words of y ^ z."""
-    for i in range(out.shape[0]):
-        out[i, column] = y[i, 0] ^ z[i, 0]
-    if column + 1 < out.shape[1]:
-        for i in range(out.shape[0]):
-            out[i, column + 1] = y[i, 1] ^ z[i, 1]
+@compiled(_CUBE, _CUBE, types.int64, types.int64, types.int64, types.uint64[:, :, ::1])
+def add_words(y: _Words, z: _Words, start: int, count: int, column: int, out: _Words) -> None:
+    """Set out[o, start + i, column], and the next column if there is one, to the words of (y ^ z)[o, i], i < count."""
+    width = out.shape[2]
+    for o in range(out.shape[0]):
+        one, other = y[o].reshape(y[o].size), z[o].reshape(z[o].size)
+        words = out[o, start : start + count].reshape(count * width)
+        if column + 1 < width:
+            for i in range(count):
+                words[width * i + column] = one[2 * i] ^ other[2 * i]
+                words[width * i + column + 1] = one[2 * i + 1] ^ other[2 * i + 1]
+        else:
+            for i in range(count):
+                words[width * i + column] = one[2 * i] ^ other[2 * i]
 
 
 @compiled(_CUBE, _CUBE, _MATRIX, types.uint64[::1], types.uint64[:, ::1])

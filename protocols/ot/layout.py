@@ -19,8 +19,8 @@ from protocols.ring import Array
 
 __all__ = ["Layout", "Piece"]
 
-_MOST_ENTRIES = 1 << 11
-"""Of one piece, measured: with 2^17 OTs calls of the cipher are long, and the matrices still fit in the caches."""
+_MOST_ENTRIES = 63 << 6
+"""Of one piece, measured: calls of the cipher are long, and two pieces are half of what may be under way."""
 
 _MOST_PRODUCTS = PIPELINE_WORDS // 65
 """Of one piece: at 65 half words each, they are half of what may be under way."""

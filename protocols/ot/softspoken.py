@@ -31,6 +31,10 @@ __all__ = ["FIELD_BITS", "SoftSpokenReceiver", "SoftSpokenSender", "connect", "c
 FIELD_BITS = 4
 """k: bytes fall with it, time grows with 2^k / k. Measured: 4 is the fastest below 520 bytes a ring product."""
 
+_FIRST, _AHEAD = 1 << 8, 1 << 12
+"""Words of a row that are made at once, twice as many each time, up to a number that was measured: calls of the cipher
+are long, and a tree's leaves stay in the cache."""
+
 _KAPPA = 128
 _SUMS_WORDS = 2 * _KAPPA * pprf.SEED // 8
 
@@ -41,26 +45,38 @@ def correction_words(count: int, field_bits: int = FIELD_BITS) -> int:
 
 
 class _Forest:
-    """The leaves of all trees, as AES keys; None is the hole, which stands first: its place in the sums is zero."""
+    """The leaves of all trees, as AES keys; None is the hole, which stands first, where it counts in u alone.
+
+    Leaves are stretched for many OTs at once, for a leaf's key is long out of the cache when its turn comes again.
+    """
 
     def __init__(self, trees: Sequence[Sequence[bytes | None]]) -> None:
         self._trees = [
             [(x, Aes(leaf).encrypt_into) for x, leaf in enumerate(leaves) if leaf is not None] for leaves in trees
         ]
         self.field_bits = _KAPPA // len(trees)
+        self._batches = 0
+        self._rows = np.empty((_KAPPA, 0), np.uint64), np.empty((len(trees), 0), np.uint64)
+        self._used = 0
 
-    def rows(self, first: int, width: int) -> tuple[Array, Array]:
-        """v, shape (128, width), and u, shape (trees, width), for the OTs from index `first` on.
+    def rows(self, width: int) -> tuple[Array, Array, int]:
+        """v, of 128 rows, u, of a row a tree, and the word from which on `width` words of them are new."""
+        if self._rows[0].shape[1] - self._used < width:
+            ahead = min(_AHEAD, _FIRST << self._batches)
+            self._rows, self._used = self._stretched(width * max(1, ahead // width)), 0
+        start, self._used = self._used, self._used + width
+        return *self._rows, start
 
-        A leaf is stretched by encrypting (0, first), (1, first), …: no block twice, since no index comes twice.
-        """
+    def _stretched(self, width: int) -> tuple[Array, Array]:
+        """Batch b of a leaf are (0, b), (1, b), …, encrypted."""
         from protocols.ot import kernels
 
         v, u = np.empty((_KAPPA, width), np.uint64), np.empty((len(self._trees), width), np.uint64)
-        counters = np.full((-(-width // BLOCK_WORDS), BLOCK_WORDS), first, np.uint64)
+        counters = np.full((-(-width // BLOCK_WORDS), BLOCK_WORDS), self._batches, np.uint64)
         counters[:, 0] = np.arange(len(counters))
+        self._batches += 1
         blocks = counters.reshape(-1).view(np.uint8).data
-        leaves = np.zeros((1 << self.field_bits, counters.size + BLOCK_WORDS), np.uint64)
+        leaves = np.empty((1 << self.field_bits, counters.size + BLOCK_WORDS), np.uint64)
         streams = [leaf.view(np.uint8).data for leaf in leaves]
         for tree, ciphers in enumerate(self._trees):
             for x, encrypt in ciphers:
@@ -84,9 +100,9 @@ class SoftSpokenSender:
 
         first, width = self._hash.claim(count), _packed(count)
         corrections = await receive(self.peer, correction_words(count, self._forest.field_bits))
-        rows, _ = self._forest.rows(first, width)
-        kernels.correct(rows, corrections.reshape(-1, width), self._offset)
-        return Sent(self._hash, first, count, partial(_blocks, rows), self._offset)
+        rows, _, place = self._forest.rows(width)
+        kernels.correct(rows, place, corrections.reshape(-1, width), self._offset)
+        return Sent(self._hash, first, count, partial(_blocks, rows, place), self._offset)
 
 
 class SoftSpokenReceiver:
@@ -103,10 +119,9 @@ class SoftSpokenReceiver:
         if choices.shape != (width,):
             raise ValueError(f"{count} choice bits fill {width} words, not an array of shape {choices.shape}")
         first = self._hash.claim(count)
-        rows, corrections = self._forest.rows(first, width)
-        np.bitwise_xor(corrections, choices, out=corrections)
-        await send(self.peer, corrections)
-        return Received(self._hash, first, count, partial(_blocks, rows))
+        rows, masks, place = self._forest.rows(width)
+        await send(self.peer, masks[:, place : place + width] ^ choices)
+        return Received(self._hash, first, count, partial(_blocks, rows, place))
 
 
 async def connect(me: int, parties: Sequence[int], session: bytes, field_bits: int = FIELD_BITS) -> Mesh:
@@ -165,13 +180,11 @@ async def _receiver(peer: int, context: bytes, field_bits: int) -> SoftSpokenSen
     return SoftSpokenReceiver(peer, [leaves for leaves, _ in grown], _hash(transcript))
 
 
-def _blocks(rows: Array, start: int, stop: int) -> Array:
-    """The columns of 128 rows of bits from `start`, a multiple of 64, to `stop`."""
+def _blocks(rows: Array, place: int, start: int, offsets: Array, blocks: Array) -> None:
+    """The columns of 128 rows of bits from bit `start` of word `place` on, for `Hash.words`."""
     from protocols.ot import kernels
 
-    blocks = np.empty((64 * _packed(stop - start), BLOCK_WORDS), np.uint64)
-    kernels.transpose(rows, start // 64, blocks)
-    return blocks[: stop - start]
+    kernels.transpose(rows, place + start // 64, offsets, blocks)
 
 
 def _hash(transcript: base.Transcript) -> Hash:

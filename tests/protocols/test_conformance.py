@@ -17,11 +17,13 @@ from mpc.sources import protocol_for
 from protocols import additive, plain
 from protocols.boolean import Monomials
 from protocols.conversion import DaBits
-from protocols.correlations import Triple
+from protocols.correlations import Demand, Triple
 from protocols.interface import Cost
 from protocols.masking import Mask
 from protocols.rounds import Exchange
 from protocols.selection import BitProduct
+from protocols.shuffle import SecretPermutation
+from protocols.sorting import DigitMask
 from protocols.truncation import OwnBits, TruncationPair
 
 PARTIES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gil"]
@@ -147,6 +149,11 @@ CASES = {
     "max axis": lambda b: b.shared("k").reshape(3, 4).max(axis=1),
     "argmin": lambda b: b.shared("k").reshape(3, 4).argmin(axis=0),
     "argmax": lambda b: b.xp.concat([b.shared("k"), b.shared("k")]).argmax(),
+    "sort": lambda b: b.xp.sort(b.joint("k")),
+    "argsort": lambda b: b.xp.argsort(b.joint("r"), stable=True),
+    "median": lambda b: b.xp.median(b.joint("r")),
+    "quantile": lambda b: b.xp.quantile(b.joint("k"), [0.1, 0.5, 0.9]),
+    "top_k": lambda b: mpc.top_k(b.joint("k"), 4)[0] if b.raw is None else np.sort(b.joint("k"))[:-5:-1],
     "cumsum": lambda b: b.joint("k").cumsum() - b.joint("k").cumsum()[::-1],
     "powers": lambda b: b.shared("r") * b.shared("r") * b.shared("r") * b.shared("r"),
     "wide dot": lambda b: (b.shared("r") * b.shared("r")) @ (b.shared("r") * b.own(0, "r")),
@@ -180,10 +187,11 @@ PAIRWISE = [
     "multiply owned", "multiply shared", "multiply owned by shared", "multiply broadcast", "square", "three factors",
     "dot reals", "matmul owned", "matmul shared", "matmul owned by shared", "vertical X'y", "less",
     "less or equal, public", "equal", "truth values", "count", "all and any", "where", "selected", "absolute", "clip",
-    "max axis", "argmin", "cumsum", "powers", "wide dot", "means of products", "elementwise on joint",
+    "max axis", "argmin", "sort", "argsort", "median", "quantile", "top_k", "cumsum", "powers", "wide dot",
+    "means of products", "elementwise on joint",
 ]  # fmt: skip
 """Cases that need every correlation that there is."""
-FEW = ["multiply shared", "matmul shared", "less", "powers", "selected"]
+FEW = ["multiply shared", "matmul shared", "less", "powers", "selected", "median"]
 
 
 @pytest.mark.parametrize(
@@ -205,12 +213,15 @@ def test_the_same_with_material_that_the_parties_make(case: str, parties: int) -
     assert dict(result.traffic.offline_bytes) == dict(cost.offline_bytes)
 
 
-def test_these_cases_need_every_correlation_that_parties_can_make() -> None:
+def test_these_cases_need_every_correlation_that_there_is() -> None:
     wanted = set()
     for case, parties in product(PAIRWISE, (2, 3)):
         plan = mpc.computation(lambda data, case=case: CASES[case](Both(data))).plan(schema_of(tables(parties), {}))
         wanted |= {type(demand) for _, demand in Schedule(plan, protocol_for("pairwise")).demands()}
-    assert wanted == {Triple, OwnBits, TruncationPair, DaBits, BitProduct, Mask, Monomials}
+    assert wanted == {
+        Triple, OwnBits, TruncationPair, DaBits, BitProduct, Mask, Monomials, SecretPermutation, DigitMask,
+    }  # fmt: skip
+    assert wanted == {kind for kind in Demand.__subclasses__() if kind.__module__.startswith("protocols.")}
 
 
 def sent(computation: object, raw: dict) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from protocols import pairwise
 from protocols.boolean import Monomials, monomials
 from protocols.columns import Column
 from protocols.conversion import DaBits
-from protocols.correlations import Triple
+from protocols.correlations import Demand, Part, Triple
 from protocols.masking import Mask
 from protocols.ot.softspoken import connect
 from protocols.prg import Stream
 from protocols.products import Product
 from protocols.selection import BitProduct
 from protocols.shuffle import SecretPermutation
+from protocols.sorting import DigitMask
 from protocols.truncation import OwnBits, TruncationPair
 
 sys.path.insert(0, str(Path(__file__).parent / "ot"))
@@ -43,6 +45,8 @@ def demands(parties: int):
     yield Mask(parties, 70, 16)
     yield Mask(parties, 1, 3, borrows=True)
     yield Monomials(parties, 2, 5, TERMS)
+    yield SecretPermutation(parties, 65, (Column(7), Column(7, "bits"), Column(64), Column(50, "bits")))
+    yield DigitMask(parties, 65, 3, 7)
 
 
 def held(shares, part):
@@ -66,9 +70,23 @@ def made(parties: int, labelled):
     return together(*(partial(party, me) for me in range(parties)))
 
 
-@pytest.mark.parametrize("parties", [2, 3, 5])
+@pytest.mark.parametrize("parties", [2, 3, 4, 5])
 def test_every_correlation(parties: int) -> None:
-    labelled = [((i, 0), demand) for i, demand in enumerate(demands(parties))]
+    check([((i, 0), demand) for i, demand in enumerate(demands(parties))], parties)
+
+
+@pytest.mark.parametrize("parties", [2, 3, 4, 5])
+def test_what_sorting_consumes(parties: int) -> None:
+    """Rows of one word and of more; digits of every width."""
+    wanted = []
+    for rows in (0, 1, 2, 3, 5, 63, 64, 65, 1000):
+        for columns in ((Column(17), Column(17, "bits"), Column(29, "bits")), (Column(10), Column(), Column(60))):
+            wanted.append(SecretPermutation(parties, rows, columns))
+        wanted += [DigitMask(parties, rows, width, 10) for width in (1, 2, 3, 4)]
+    check([((i,), demand) for i, demand in enumerate(wanted)], parties)
+
+
+def check(labelled, parties: int) -> None:
     supplies, log = made(parties, labelled)
     for label, demand in labelled:
         shares = [supply[label] for supply in supplies]
@@ -100,8 +118,29 @@ def test_material_is_drawn_once_and_only_what_was_made() -> None:
         source.draw((8,), demand)
 
 
-def test_what_cannot_be_made_is_refused() -> None:
-    demand = SecretPermutation(2, 4, (Column(8),))
+@dataclass(frozen=True)
+class Square(Demand):
+    """A correlation that has no maker."""
+
+    parties: int
+
+    @property
+    def free(self):
+        return (Part("a", (3,), tuple(range(self.parties))),)
+
+    @property
+    def bound(self):
+        return (Part("square", (3,), tuple(range(self.parties))),)
+
+    def complete(self, free):
+        return {"square": free["a"] * free["a"]}
+
+
+def test_what_has_no_maker_is_refused() -> None:
+    assert all(pairwise.can_make(demand) for demand in demands(2))
+    demand = Square(2)
     assert not pairwise.can_make(demand)
-    with pytest.raises(ValueError, match="must name a dealer"):
+    with pytest.raises(ValueError, match="Square is not made pairwise"):
         made(2, [((7,), demand)])
+    with pytest.raises(ValueError, match="Square is not made pairwise"):
+        pairwise.words(2, [((7,), demand)])

@@ -49,11 +49,17 @@ def words(bits: np.ndarray) -> np.ndarray:
     return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
+def blocks(of, count: int) -> np.ndarray:
+    filled = np.empty((1, -(-count // 64) * 64, 2), np.uint64)
+    of(0, np.zeros((1, 2), np.uint64), filled)
+    return filled[0, :count]
+
+
 def assert_correlated(pair, bits: np.ndarray) -> None:
     sent_, received = extend(pair, words(bits), len(bits))
     count = len(bits)
     assert sent_.count == received.count == count
-    q, t, delta = sent_._q(0, count), received._t(0, count), sent_._delta
+    q, t, delta = blocks(sent_._q, count), blocks(received._t, count), sent_._delta
     assert np.array_equal(t, q ^ np.where(bits[:, None] == 1, delta, np.uint64(0)))
     for_zero, for_one = sent_.pads(3)
     assert np.array_equal(received.pads(3), np.where(bits[:, None] == 1, for_one, for_zero))
@@ -84,6 +90,12 @@ def test_the_correlation_holds_for_any_choices(pair, bits: list[int]) -> None:
     assert_correlated(pair, np.array(bits, np.uint8))
 
 
+@settings(max_examples=40, deadline=None)
+@given(length=st.integers(1, 40_000) | st.sampled_from([1, 63, 64, 65, 4096, 8191, 8192, 8193]))
+def test_the_correlation_holds_for_any_length(pair, length: int) -> None:
+    assert_correlated(pair, np.frombuffer(os.urandom(length), np.uint8) & 1)
+
+
 @pytest.mark.parametrize("field_bits", [2, 4, 8])
 def test_every_field_size_both_ways_among_three(field_bits: int) -> None:
     parties, log = meshes(3, field_bits)
@@ -98,7 +110,7 @@ def test_every_field_size_both_ways_among_three(field_bits: int) -> None:
                 # lockstep knows two parties; these ends name each other by their own numbers
                 sent_, received = _extend_among_three(end, i, j, words(bits), 130)
                 added = np.where(bits[:, None] == 1, sent_._delta, np.uint64(0))
-                assert np.array_equal(received._t(0, 130), sent_._q(0, 130) ^ added)
+                assert np.array_equal(blocks(received._t, 130), blocks(sent_._q, 130) ^ added)
 
 
 def _extend_among_three(end, i: int, j: int, choices: np.ndarray, count: int):
@@ -135,6 +147,20 @@ def test_no_index_comes_twice(pair) -> None:
         ranges = [range(batch._first, batch._first + batch.count) for batch in ends]
         assert all(earlier.stop <= later.start for earlier, later in pairwise(ranges))
     assert [batch._first for batch, _ in batches] == [batch._first for _, batch in batches]
+
+
+def test_no_word_of_the_rows_comes_twice() -> None:
+    trees = [[os.urandom(16) for _ in range(16)] for _ in range(32)]
+    forest, same = softspoken._Forest(trees), softspoken._Forest(trees)
+    found = []
+    for width in (1, 100, 200, 3, 5000, 2000, 2000, 2000, 1):
+        v, u, start = forest.rows(width)
+        found.append(np.concatenate([v, u])[:, start : start + width])
+        assert found[-1].shape == (160, width)
+        v, u, start = same.rows(width)
+        assert np.array_equal(found[-1], np.concatenate([v, u])[:, start : start + width])
+    words = np.concatenate(found, axis=1)
+    assert len(np.unique(words)) == words.size
 
 
 @pytest.mark.parametrize("length", [0, 1, 63, 65, 1000])

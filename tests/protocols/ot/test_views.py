@@ -17,7 +17,6 @@ import pytest
 
 from protocols.ot import bits, gilboa, material, softspoken
 from protocols.ot.correlated import Received, Sent
-from protocols.ot.hashing import Hash
 from protocols.ot.softspoken import SoftSpokenReceiver, SoftSpokenSender, connect
 from protocols.prg import Stream
 from protocols.products import Product
@@ -94,35 +93,47 @@ def test_every_party_sees_uniform_words(inputs) -> None:
 
 def without_mask(monkeypatch) -> None:
     """The receiver leaves one tree's correction without its mask: the choice bits themselves."""
-    rows = softspoken._Forest.rows
+    stretched = softspoken._Forest._stretched
 
-    def leaking(self, first, width):
-        v, u = rows(self, first, width)
+    def leaking(self, width):
+        v, u = stretched(self, width)
         u[3] = 0
         return v, u
 
-    monkeypatch.setattr(softspoken._Forest, "rows", leaking)
+    monkeypatch.setattr(softspoken._Forest, "_stretched", leaking)
 
 
 def same_mask_for_two_trees(monkeypatch) -> None:
-    rows = softspoken._Forest.rows
+    stretched = softspoken._Forest._stretched
 
-    def leaking(self, first, width):
-        v, u = rows(self, first, width)
+    def leaking(self, width):
+        v, u = stretched(self, width)
         u[5] = u[6]
         return v, u
 
-    monkeypatch.setattr(softspoken._Forest, "rows", leaking)
+    monkeypatch.setattr(softspoken._Forest, "_stretched", leaking)
 
 
 def repeated_index(monkeypatch) -> None:
-    monkeypatch.setattr(Hash, "claim", lambda self, count: 0)
+    """The same words of the rows serve again and again."""
+    rows = softspoken._Forest.rows
+
+    def again(self, width):
+        self._used = 0
+        return rows(self, width)
+
+    monkeypatch.setattr(softspoken._Forest, "rows", again)
 
 
 def repeated_keystream(monkeypatch) -> None:
-    """Every call stretches the leaves from the same place; only the hash's index goes on."""
-    rows = softspoken._Forest.rows
-    monkeypatch.setattr(softspoken._Forest, "rows", lambda self, first, width: rows(self, 0, width))
+    """Every batch stretches the leaves from the same place; only the hash's index goes on."""
+    stretched = softspoken._Forest._stretched
+
+    def again(self, width):
+        self._batches = 0
+        return stretched(self, width)
+
+    monkeypatch.setattr(softspoken._Forest, "_stretched", again)
 
 
 def reused_pads(monkeypatch) -> None:
