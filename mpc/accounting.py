@@ -4,6 +4,9 @@ Results are counted in rho, of zero-concentrated differential privacy (Bun and S
 each question depends on the answers before, as an analyst's questions do (Whitehouse, Ramdas, Rogers and Wu, "Fully
 Adaptive Composition in Differential Privacy", ICML 2023). Google's dp-accounting tells which epsilon that is at a given
 delta. Where all noise is Laplace and that is less, epsilons are added up as they are.
+
+A number of rows is told under (epsilon, delta) privacy, which is a rho of epsilon^2 / 2 but for events of probability
+delta (Bun and Steinke, section 8): these probabilities add up, and the rest is counted at the delta that they leave.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from mpc.operations import Circuit, Params
 from mpc.operations.inputs import constant_values
 from mpc.plan import Plan
 
-__all__ = ["RowSet", "aggregates", "cohorts", "rows_used"]
+__all__ = ["RowSet", "aggregates", "cohorts", "rows_alike", "rows_used"]
 
 RowSet = range | NDArray[np.bool_]
 """Rows of a table: their numbers, or a truth value for each."""
@@ -51,16 +51,23 @@ def rows_used(plan: Plan, party: str) -> Mapping[str, Mapping[str, RowSet]]:
 
     A sample is a table by itself, called "<table> <size> <draw>". Raises PlanError as `cohorts`.
     """
+    return {
+        name: {table: rows if isinstance(rows, range) else rows > 0 for table, rows in tables.items()}
+        for name, tables in rows_alike(plan, party).items()
+    }
+
+
+def rows_alike(plan: Plan, party: str) -> Mapping[str, Mapping[str, range | NDArray[np.int64]]]:
+    """The same, but by how rows weigh: those that are alike in all numbers of a result have the same number above 0.
+
+    0: a row that is not used. A range: only these rows are used, and they are all alike. Raises PlanError as `cohorts`.
+    """
     alike, known = _followed(plan)
-    used: dict[str, Mapping[str, RowSet]] = {}
+    found: dict[str, Mapping[str, range | NDArray[np.int64]]] = {}
     for i, step in plan.of("reveal"):
         sums = alike.summed(known[i], range(len(plan.types[i].shape))).summed
-        used[step.params["name"]] = {
-            table: rows if isinstance(rows, range) else rows > 0
-            for (owner, table), rows in sums.items()
-            if owner == party
-        }
-    return used
+        found[step.params["name"]] = {table: rows for (owner, table), rows in sums.items() if owner == party}
+    return found
 
 
 def _rows_behind(plan: Plan, party: str) -> list[int | None]:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
 
 from mpc.cost import estimate
 from mpc.disclosure import cohorts
 from mpc.errors import PlanError
+from mpc.instructions import SecretProduct
+from mpc.noise import Law, measured
 from mpc.plan import Plan
 from mpc.schedule import Schedule
+from mpc.sensitivity import Table
 from mpc.sources import SourceName, missing, offline_bytes, offline_seconds, protocol_for
 from mpc.types import Private, Public, Type
+from protocols import pairwise_costs
+from protocols.correlations import Demand
 
 __all__ = ["explain"]
+
+_Noise = Mapping[int, Mapping[str, Law]]
+"""What each party adds, by noisy step."""
 
 LAN = (0.0005, 125e6)
 """Round trip in seconds, bytes per second: 1 Gbit/s."""
@@ -21,13 +33,22 @@ WAN = (0.040, 12.5e6)
 """Round trip in seconds, bytes per second: 100 Mbit/s."""
 
 
-def explain(plan: Plan, *, source: SourceName = "dealer", steps: bool = False) -> str:
+def explain(
+    plan: Plan,
+    *,
+    source: SourceName = "dealer",
+    steps: bool = False,
+    unit_rows: Mapping[Table, int] = MappingProxyType({}),
+    colluding: int | None = None,
+) -> str:
     """Inputs by owner, results with their recipients and the rows behind them, the cost; every step if asked.
 
-    `source`: who makes the random material; what it would cost from the other one is told, too.
+    `source`: who makes the random material; what it would cost from the other one is told, too. `unit_rows`,
+    `colluding`: as `mpc.noise.measured` takes them, for the error that noise makes.
     """
+    noise = partial(measured, plan, unit_rows, colluding)
     listed = ["", *_steps(plan)] if steps else []
-    return "\n".join([*_inputs(plan), "", *_results(plan), *listed, "", *_cost(plan, source)])
+    return "\n".join([*_inputs(plan), "", *_results(plan, noise), *listed, "", *_cost(plan, source)])
 
 
 def _inputs(plan: Plan) -> Iterator[str]:
@@ -51,8 +72,13 @@ def _inputs(plan: Plan) -> Iterator[str]:
             yield "    nothing"
 
 
-def _results(plan: Plan) -> Iterator[str]:
+def _results(plan: Plan, noise: Callable[[], _Noise]) -> Iterator[str]:
     yield "revealed"
+    laws: _Noise = {}
+    try:
+        laws = noise()
+    except PlanError as error:
+        yield f"  noise: not known ({error.message})"
     rows = {}
     for party in plan.parties:
         try:
@@ -65,7 +91,7 @@ def _results(plan: Plan) -> Iterator[str]:
         behind = ", ".join(f"{rows[party][name]:,} rows of {party}" for party in plan.parties if name in rows[party])
         shape = _shape(plan.types[i])
         yield f"  {name} ({shape}) to {', '.join(step.params['to'])} and nobody else"
-        yield f"    from at least {behind}" if behind else f"    from {_otherwise(plan, i)}"
+        yield f"    from at least {behind}" if behind else f"    from {_otherwise(plan, i)}{_error(plan, i, laws)}"
 
 
 def _otherwise(plan: Plan, result: int) -> str:
@@ -79,6 +105,15 @@ def _otherwise(plan: Plan, result: int) -> str:
         f"epsilon {params['epsilon']:g}" + f", delta {params['delta']:g}" * bool(params["delta"]) for params in noisy
     }
     return f"data under noise: {' and '.join(sorted(told))}" if told else "no party's data"
+
+
+def _error(plan: Plan, result: int, laws: _Noise) -> str:
+    """By how much noise puts a result off that is a noised value as it is."""
+    step = plan.steps[result]
+    if (law := laws.get(step.inputs[0])) is None or step.params["unit"]:
+        return ""
+    deviation = math.sqrt(math.fsum(each.variance for each in law.values())) / plan.types[result].domain.denominator
+    return f", which puts {'each' if plan.types[result].shape else 'it'} off by {deviation:.3g} (standard deviation)"
 
 
 def _steps(plan: Plan) -> Iterator[str]:
@@ -106,6 +141,8 @@ def _cost(plan: Plan, source: SourceName) -> Iterator[str]:
     yield f"  offline           {material}, {source}: {_offline(schedule, source)}"
     other: SourceName = "dealer" if source == "pairwise" else "pairwise"
     yield f"  {'by ' + other:<18}{_instead(plan, other)}"
+    if source == "pairwise":
+        yield from _products(schedule)
 
 
 def _offline(schedule: Schedule, source: SourceName) -> str:
@@ -117,6 +154,43 @@ def _offline(schedule: Schedule, source: SourceName) -> str:
     told = ", ".join(f"{size:,} bytes {whose} {party}" for party, size in sent.items() if size)
     lan, wan = (_seconds(offline_seconds(schedule, source, *network)) for network in (LAN, WAN))
     return f"{told}; about {lan}, WAN {wan}" if told else "nothing to send"
+
+
+def _products(schedule: Schedule) -> Iterator[str]:
+    """Dots and matrix products without a dealer, by line of the script: which of two ways, and the bytes of each."""
+    plan, everyone = schedule.plan, range(len(schedule.plan.parties))
+    material: dict[int, list[Demand]] = {}
+    for (i, *_), demand in schedule.demands():
+        material.setdefault(int(i), []).append(demand)
+    times: Counter[str] = Counter()
+    offline: dict[str, Counter[int]] = {}
+    online: dict[str, Counter[int]] = {}
+    for i, instruction in enumerate(schedule.program):
+        if not isinstance(instruction.action, SecretProduct) or instruction.action.product.kind != "matmul":
+            continue
+        product = instruction.action.product
+        shapes = [" x ".join(f"{n:,}" for n in shape) for shape in (product.x_shape, product.y_shape)]
+        left, right = reversed(shapes) if product.flipped else shapes
+        way = "offline, random operands ahead" if i in material else "direct, operands encrypted"
+        line = f"{plan.origins.get(instruction.step, 'matmul')}: {left} by {right}: {way}"
+        times[line] += 1
+        offline.setdefault(line, Counter())
+        for demand in material.get(i, ()):
+            offline[line].update(pairwise_costs.sent(demand, everyone))
+        for piece in schedule.pieces(i):
+            online.setdefault(line, Counter()).update(dict(enumerate(schedule.cost(i, piece).words)))
+    if times:
+        yield "  products"
+    for line, count in times.items():
+        yield f"    {line}{f', {count} times' if count > 1 else ''}"
+        for phase, words in (("offline", offline[line]), ("online", online[line])):
+            if told := _each(plan, words):
+                yield f"      {phase:<14}{told}"
+
+
+def _each(plan: Plan, words: Mapping[int, int]) -> str:
+    """What each party sends that sends something."""
+    return ", ".join(f"{8 * words[i]:,} bytes from {name}" for i, name in enumerate(plan.parties) if words.get(i))
 
 
 def _instead(plan: Plan, source: SourceName) -> str:

@@ -43,6 +43,22 @@ _LINEAR = {
 """What is done to data here moves no further when something else in it wraps around."""
 
 
+_FUNCTIONS = {"exp", "log", "quotient", "ratio", "reciprocal", "rsqrt", "sigmoid", "sqrt", "tanh"}
+"""Known of rows, one by one. Of what many rows made together, hardly more is known than its range."""
+
+_BEFORE = (
+    "Add noise before, to sums, products, means, variances, extremes, or counts of what is true; "
+    "what is computed of noised values costs nothing more."
+)
+_APART = (
+    "Add noise to both sides, then divide: mpc.noisy(x.sum()) / mpc.maximum(mpc.noisy(x.count()), 1). What is computed "
+    "of noised values costs nothing more."
+)
+_ROOTS = "Add noise before the root: mpc.sqrt(mpc.maximum(mpc.noisy(x.var()), 0.01))."
+_INSTEAD = {"quotient": _APART, "ratio": _APART, "reciprocal": _APART, "sqrt": _ROOTS, "rsqrt": _ROOTS}
+"""What to write instead of noise around a whole result, by the operation that is in the way."""
+
+
 @dataclass(frozen=True)
 class Sensitivity:
     """The most that one unit moves a value: in L1, and the square of L2, in encoded units."""
@@ -82,6 +98,9 @@ def sensitivities(
                 f"step {i} ({step.op}): a noised value, which has no bound, meets data that have no noise yet",
                 "Compute with the data first, then add noise.",
             )
+        if not any(inputs) and step.op != "column":  # what is computed of noised values and public ones
+            reaches.append({})
+            continue
         known = _Following(i, step, [types[j] for j in step.inputs], type_, inputs).reaches()
         bounded = {table: reach.within(type_) for table, reach in known.items()}
         reaches.append({table: reach for table, reach in bounded.items() if reach.total})
@@ -151,6 +170,8 @@ class _Following:
                 return self.moments()
             case "where" | "and" | "equal" | "less" | "not" | "xor":
                 return self.together([{t: x.anywhere(self.type) for t, x in each.items()} for each in self.inputs], out)
+            case op if op in _FUNCTIONS and all(x.axis is not None for each in self.inputs for x in each.values()):
+                return self.together([{t: x.anywhere(self.type) for t, x in each.items()} for each in self.inputs], out)
             case "transpose":
                 order = list(params["axes"])
                 return self.each(lambda x: x if x.axis is None else replace(x, axis=order.index(x.axis)))
@@ -164,7 +185,7 @@ class _Following:
                 return self.stacked(params["axis"])
         raise PlanError(
             f"step {self.i} ({self.step.op[:40]}): how far one row can move this value is not known",
-            "Add noise before: to sums, products, means, variances, extremes, or counts of what is true.",
+            _INSTEAD.get(self.step.op, _BEFORE),
         )
 
     def each(self, change: Callable[[Reach], Reach]) -> _Reaches:

@@ -53,12 +53,13 @@ def simulate(
     protocol: SharingProtocol = additive,
     source: SourceName = "dealer",
     noise: Source = opendp,
+    colluding: int | None = None,
 ) -> Result:
     """Run a computation over tables of several parties in this process, shares, triples and all.
 
     `data`: party -> table -> a CSV or Parquet path, a mapping of arrays, or a pandas frame. Ranges come from the data
-    unless given. `source`: who makes the correlated randomness. `noise`: where noise comes from. Nobody is protected
-    here: every party's data are in this process.
+    unless given. `source`: who makes the correlated randomness. `noise`: where noise comes from; `colluding`: as
+    `mpc.noise.measured` takes it. Nobody is protected here: every party's data are in this process.
     Raises ScriptError, PlanError or DataError.
     """
     if not isinstance(computation, Computation):
@@ -69,7 +70,7 @@ def simulate(
     schema = schema_of(data, ranges or {})
     plan = computation.plan(schema, precision=precision)
     inputs = [_inputs(plan, party, data[party]) for party in plan.parties]
-    noises = [draw(plan, party, unit_rows(schema), noise) for party in plan.parties]
+    noises = [draw(plan, party, unit_rows(schema), noise, colluding) for party in plan.parties]
     loaded = time.perf_counter()
     schedule = Schedule(plan, protocol_for(source) if protocol is additive else protocol)
     parties, offline = _parties(schedule, source)

@@ -231,6 +231,13 @@ COMPILED: dict[str, Callable[[Any], Any]] = {
     "a cube": lambda data: cubed(data.party("north")["t"]["cost"]).sum(),
     "rounded": lambda data: (data.party("north")["t"]["cost"] * cubed(data.party("south")["t"]["cost"])).sum(),
     "sorted": lambda data: mpc.sort(data.party("north")["t"]["cost"]) @ [1.0, 0.0, 2.0, 0.5],
+    "a function of rows": lambda data: mpc.exp(data.party("north")["t"]["cost"] / 2).sum(),
+    "functions of several owners' rows": lambda data: (
+        mpc.sigmoid(data.party("north")["t"]["cost"]) @ mpc.sqrt(data.party("south")["t"]["cost"] + 3)
+    ),
+    "quotients of rows": lambda data: (
+        data.party("north")["t"]["cost"] / (data.party("north")["t"]["a"] + 4) - 1 / (data.party("south")["t"]["a"] + 4)
+    ).sum(),
     "clipped": lambda data: mpc.minimum(data.party("north")["t"]["cost"], 3.5).sum(),
 }
 
@@ -282,6 +289,20 @@ REFUSED: dict[str, tuple[Callable[[Data], Value], str]] = {
         lambda data: mpc.noisy(column(data, "north", "a").sum()) * column(data, "south", "a").sum(),
         "meets data that have no noise yet",
     ),
+    "a quotient of sums": (
+        lambda data: (
+            column(data, "north", "a").sum() / mpc.maximum(column(data, "south", "a").sum(), 1)  # two kinds of rows
+        ),
+        "how far one row can move this value is not known",
+    ),
+    "rows by a sum of rows": (
+        lambda data: column(data, "north", "a") / mpc.maximum(column(data, "north", "b").sum(), 1),
+        "how far one row can move this value is not known",
+    ),
+    "a root of a variance": (
+        lambda data: mpc.sqrt(mpc.maximum(column(data, "north", "a").var(), 0.01)),
+        "how far one row can move this value is not known",
+    ),
     "the larger of a noised value and data": (
         lambda data: mpc.maximum(mpc.noisy(column(data, "north", "a").sum()), column(data, "south", "a").sum()),
         "meets data that have no noise yet",
@@ -303,6 +324,42 @@ def test_noised_values_may_be_added_to_data_and_compared_with_them() -> None:
     ):
         found = sensitivity(script)
         assert {table: each.l1 for table, each in found.items()} == {("south", "t"): most}
+
+
+INSTEAD: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], str]] = {
+    "a mean of those who": (
+        lambda t: mpc.noisy(t[t["age"] > 50]["cost"].mean(), 5.0),
+        lambda t: (
+            mpc.noisy(t[t["age"] > 50]["cost"].sum(), 5.0) / mpc.maximum(mpc.noisy((t["age"] > 50).sum(), 5.0), 1)
+        ),
+        r"mpc.noisy(x.sum()) / mpc.maximum(mpc.noisy(x.count()), 1)",
+    ),
+    "a standard deviation": (
+        lambda t: mpc.noisy(t["cost"].std(), 5.0),
+        lambda t: mpc.sqrt(mpc.maximum(mpc.noisy(t["cost"].var(), 5.0), 0.01)),
+        r"mpc.sqrt(mpc.maximum(mpc.noisy(x.var()), 0.01))",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_what_a_refusal_says_to_write_instead_runs(name: str) -> None:
+    """And comes near the truth; the plan is debited for the noised values alone."""
+    refused, instead, said = INSTEAD[name]
+    chance = np.random.default_rng(5)
+    tables = {
+        party: {"t": {"age": chance.integers(20, 80, 2000), "cost": chance.uniform(0, 1000, 2000)}}
+        for party in ("north", "south")
+    }
+    ranges = {party: {"t": {"age": (0, 100), "cost": (0, 1000)}} for party in tables}
+    with pytest.raises(PlanError) as caught:
+        mpc.simulate(lambda data: refused(data.table("t")), tables, ranges)
+    assert said in caught.value.remedy
+    cost = np.concatenate([tables[party]["t"]["cost"] for party in tables])
+    age = np.concatenate([tables[party]["t"]["age"] for party in tables])
+    truth = cost[age > 50].mean() if "mean" in name else cost.std()
+    result = mpc.simulate(lambda data: instead(data.table("t")), tables, ranges)["result"]
+    assert result == pytest.approx(truth, rel=0.05)
 
 
 class Unknown:
