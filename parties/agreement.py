@@ -34,8 +34,9 @@ class Agreement(Document):
     `outputs`: result -> who may receive it; no other result is allowed then. `operations`: the kinds that a plan may
     consist of. `computations`: name -> the only plans that may run. `uses`: how many computations in all. Where any of
     these is None or empty it sets no limit. `valid_until` is the first moment at which the agreement is over.
-    `row_conditions`: whether values of single rows may be compared, filtered by and sorted. `data`: party -> table ->
-    terms.
+    `row_conditions`: whether values of single rows may be compared, filtered by and sorted. `noise`: whether each party
+    adds a full share, or, where `colluding` parties at most pool what they know or leave theirs out, parts that are
+    enough without theirs. `data`: party -> table -> terms.
     """
 
     version: Literal[1]
@@ -54,6 +55,8 @@ class Agreement(Document):
     operations: Annotated[tuple[KindName, ...], Field(strict=False)] | None = None
     computations: Mapping[Name, PlanDigest] = {}
     retention: Retention = Retention()
+    noise: Literal["full", "shared"] = "full"
+    colluding: Annotated[int, Field(ge=0)] | None = None
     data: Mapping[Name, Mapping[TableName, TableTerms]] = {}
 
     @classmethod
@@ -77,10 +80,6 @@ class Agreement(Document):
         content["outputs"] = {name: sorted(set(to)) for name, to in content["outputs"].items()}
         content["data"] = {party: held for party, held in content["data"].items() if held}
         return digest(content)
-
-    def told_in_multiples(self, party: str) -> dict[str, int]:
-        """The party's tables whose rows are told rounded down: to a multiple of so many."""
-        return {name: self.min_rows for name, terms in self.data[party].items() if terms.counts == "rounded"}
 
     def schema(  # type: ignore[override]  # not the deprecated method of pydantic's models
         self, rows: Mapping[str, Mapping[str, int]] | None = None
@@ -111,6 +110,10 @@ class Agreement(Document):
     def _consistent(self) -> Agreement:
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
             raise ValueError("valid_until must be later than valid_from")
+        if (self.noise == "shared") is not (self.colluding is not None):
+            raise ValueError(
+                'noise = "shared" and colluding = ..., how many parties may pool what they know, go together'
+            )
         for name, to in self.outputs.items():
             if stranger := next((each for each in to if each not in self.recipients), None):
                 raise ValueError(f"outputs: {stranger!r} is to receive {name!r} and is not among recipients")
@@ -148,6 +151,8 @@ class Agreement(Document):
         yield from (f"recipients: {name!r} is not of" for name in self.recipients if name not in members)
         if self.parties and set(self.parties) != set(consortium.party_names):
             yield f"parties: {', '.join(self.parties)} are not the parties of"
+        if self.colluding == 0 and (party := next((to for to in self.recipients if to in consortium.party_names), "")):
+            yield f"colluding = 0: {party} receives results and knows its own noise, so it must be 1, in"
 
 
 def _column(terms: ColumnTerms) -> Column:

@@ -18,7 +18,7 @@ from mpc.sensitivity import Table, sensitivities
 from parties.errors import Fault
 from parties.terms import Budget
 
-__all__ = ["TABLES", "Account", "debit", "exceeded", "losses_of", "remaining", "spent"]
+__all__ = ["TABLES", "Account", "check", "debit", "exceeded", "losses_of", "remaining", "spent", "whole_second"]
 
 TABLES = """
 create table debit (
@@ -26,9 +26,16 @@ create table debit (
     session text not null, epsilon real not null check (epsilon > 0), delta real not null check (delta >= 0)
 ) strict;
 create index debit_of on debit (name, at);
+create table told (
+    number integer primary key, at integer not null, agreement text not null, name text not null, file blob not null,
+    epsilon real not null check (epsilon > 0), delta real not null check (delta > 0), unit_rows integer not null,
+    rows integer not null, unique (agreement, name, file, epsilon, delta, unit_rows)
+) strict;
 """
+"""What results cost; and the numbers of rows that were told with noise (`parties/told.py`), which cost, too."""
 
 _DAY_S = 86400
+_NEVER = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,16 @@ def debit(connection: sqlite3.Connection, account: Account, losses: Sequence[Los
 
     Raises Fault BUDGET_SPENT, with nothing counted, when that is more than the budget has left.
     """
+    check(connection, account, losses)
+    at = whole_second(account)
+    connection.executemany(
+        "insert into debit (at, agreement, name, session, epsilon, delta) values (?, ?, ?, ?, ?, ?)",
+        [(at, account.agreement, account.name, session, loss.epsilon, loss.delta) for loss in losses],
+    )
+
+
+def check(connection: sqlite3.Connection, account: Account, losses: Sequence[Loss]) -> None:
+    """Raise Fault BUDGET_SPENT when this is more than the budget has left."""
     if reason := exceeded(f"{account.party}.{account.name}", account.limit, spent(connection, account), losses):
         raise Fault(
             "BUDGET_SPENT",
@@ -63,11 +80,11 @@ def debit(connection: sqlite3.Connection, account: Account, losses: Sequence[Los
             "Ask for less, with more noise. Or wait, if the budget is for some days; or have the owners sign another.",
             peer=account.party,
         )
-    at = math.ceil(account.now)
-    connection.executemany(
-        "insert into debit (at, agreement, name, session, epsilon, delta) values (?, ?, ?, ?, ?, ?)",
-        [(at, account.agreement, account.name, session, loss.epsilon, loss.delta) for loss in losses],
-    )
+
+
+def whole_second(account: Account) -> int:
+    """When a debit of this moment is said to be: never earlier."""
+    return math.ceil(account.now)
 
 
 def exceeded(name: str, limit: Loss, before: Sequence[Loss], losses: Sequence[Loss]) -> str:
@@ -77,7 +94,7 @@ def exceeded(name: str, limit: Loss, before: Sequence[Loss], losses: Sequence[Lo
     wanted = ", ".join(_told(loss, count) for loss, count in Counter(losses).items())
     return (
         f"{name} has epsilon {left(before, limit):.4g} left of its privacy budget of epsilon {limit.epsilon:g} and "
-        f"delta {limit.delta:g}; this needs {wanted}"
+        f"delta {limit.delta:g}, and this needs {wanted}"
     )
 
 
@@ -94,14 +111,15 @@ def losses_of(plan: Plan, party: str, unit_rows: Mapping[Table, int]) -> dict[st
 
 def spent(connection: sqlite3.Connection, account: Account) -> list[Loss]:
     """What counts against the budget now."""
-    if account.budget.days is None:
-        rows = connection.execute(
-            "select epsilon, delta from debit where name = ? and agreement = ?", (account.name, account.agreement)
-        )
-    else:
-        since = math.floor(account.now) - account.budget.days * _DAY_S
-        rows = connection.execute("select epsilon, delta from debit where name = ? and at > ?", (account.name, since))
-    return [Loss(epsilon, delta) for epsilon, delta in rows]
+    agreement, since = account.agreement, _NEVER
+    if account.budget.days is not None:
+        agreement, since = "", math.floor(account.now) - account.budget.days * _DAY_S
+    counted = connection.execute(
+        "select epsilon, delta, 0.0 from debit where name = :name and (agreement = :agreement or at > :since) "
+        "union all select epsilon, 0.0, delta from told where name = :name and (agreement = :agreement or at > :since)",
+        {"name": account.name, "agreement": agreement, "since": since},
+    )
+    return [Loss(*loss) for loss in counted]
 
 
 def remaining(connection: sqlite3.Connection, account: Account) -> float:
@@ -110,5 +128,6 @@ def remaining(connection: sqlite3.Connection, account: Account) -> float:
 
 
 def _told(loss: Loss, count: int) -> str:
-    told = f"epsilon {loss.epsilon:g}" + f" and delta {loss.delta:g}" * bool(loss.delta)
+    delta = loss.delta or loss.beyond
+    told = f"epsilon {loss.epsilon:g}" + f" and delta {delta:g}" * bool(delta)
     return f"{count:,} times {told}" if count > 1 else told

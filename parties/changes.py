@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from parties.agreement import Agreement
 from parties.errors import printable
-from parties.prose import ANY_OPERATION, column_range, end_of, exact, listed, moment
-from parties.terms import Budget
+from parties.prose import ANY_OPERATION, column_range, end_of, exact, listed, moment, noise, told
+from parties.terms import Budget, TableTerms
 
 __all__ = ["Change", "changes"]
 
@@ -76,7 +76,7 @@ def _facts(agreement: Agreement) -> Iterator[tuple[tuple[str, str], _Fact]]:
             yield (party, f"{name}: about"), _Fact(printable(table.about))
             most = math.inf if table.exact_results is None else table.exact_results
             yield (party, f"{name}: exact results"), _Fact(exact(table), most)
-            yield (party, f"{name}: number of rows told"), _Fact(table.counts, table.counts == "exact")
+            yield (party, f"{name}: number of rows told"), _Fact(told(table), _told(table))
             unit = f"{printable(table.unit)}, {table.unit_rows:,} rows each" if table.unit else "each row stands alone"
             yield (party, f"{name}: whose a row is"), _Fact(unit)
             for what, fact in _budget(table.budget):
@@ -101,6 +101,8 @@ def _general(agreement: Agreement) -> Iterator[tuple[str, _Fact]]:
     yield "smallest group", _Fact(f"{agreement.min_rows:,} rows", -agreement.min_rows)
     conditions = agreement.row_conditions
     yield "conditions on single rows", _Fact("allowed" if conditions else "not allowed", conditions)
+    colluding = math.inf if agreement.colluding is None else agreement.colluding
+    yield "noise", _Fact(noise(agreement), -colluding)
     yield "results", _outputs(agreement)
     yield "operations", _operations(agreement)
     named = agreement.computations
@@ -117,6 +119,13 @@ def _budget(terms: Budget | None) -> Iterator[tuple[str, _Fact]]:
         yield "privacy budget, delta", _Fact(f"{terms.delta:g}", terms.delta)
         renewed = _Fact(f"after {terms.days:,} days", -terms.days) if terms.days else _Fact("never", -math.inf)
         yield "privacy budget, renewed", renewed
+
+
+def _told(table: TableTerms) -> _Freedom:
+    if table.counts == "exact":
+        return math.inf
+    noise = table.count_noise
+    return frozenset({(noise.epsilon, noise.delta) if noise else table.counts})
 
 
 def _outputs(agreement: Agreement) -> _Fact:

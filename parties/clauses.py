@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpc.accounting import Loss, left
-from mpc.disclosure import RowSet, rows_used
+from mpc.disclosure import rows_alike, rows_used
 from mpc.noise import measured
 from mpc.plan import Plan
 from mpc.schema import unit_rows
+from mpc.sensitivity import Table, sensitivities
 from parties.budget import exceeded, losses_of
+from parties.row_sets import MOST_WEIGHTS
 
 if TYPE_CHECKING:
     from parties.policy import Case
 
-__all__ = ["Memory", "budget", "budget_notes", "differencing", "exact_results", "history"]
+__all__ = ["Memory", "budget", "budget_notes", "differencing", "exact_results", "history", "revealed"]
+
+_MOST_STEPS = 4
+"""That a reason names."""
+_Rows = range | NDArray[np.int64]
 
 
 class Memory(Protocol):
@@ -34,15 +41,16 @@ class Memory(Protocol):
 def budget(case: Case) -> Iterator[str]:
     """Noise can be measured, and every table that a noised result depends on has a budget with enough left."""
     tables, units = case.agreement.data.get(case.party, {}), unit_rows(case.agreement.schema())
-    measured(case.plan, units)
+    measured(case.plan, units, case.agreement.colluding)
     for name, losses in losses_of(case.plan, case.party, units).items():
         agreed = tables[name].budget if name in tables else None
         if agreed is None:
-            yield f"{case.party}.{name} has no privacy budget, so no result with noise may depend on it"
+            where = _noisy(case, name, units)
+            yield f"{where}: {case.party}.{name} has no privacy budget, so no result with noise may depend on it"
         else:
             before = case.memory.spent(name) if case.memory else ()
             if reason := exceeded(f"{case.party}.{name}", Loss(agreed.epsilon, agreed.delta), before, losses):
-                yield reason
+                yield f"{_noisy(case, name, units)}: {reason}"
 
 
 def budget_notes(case: Case) -> dict[str, str]:
@@ -59,23 +67,37 @@ def budget_notes(case: Case) -> dict[str, str]:
 
 def exact_results(case: Case) -> Iterator[str]:
     """No more results without noise depend on a table than agreed."""
-    used = rows_used(case.plan, case.party).values()
+    used = rows_used(case.plan, case.party)
     for name, terms in case.agreement.data.get(case.party, {}).items():
-        count = sum(name in tables for tables in used)
-        if terms.exact_results is not None and count > terms.exact_results:
-            yield f"{count} results without noise depend on {case.party}.{name}; {terms.exact_results} are agreed"
+        results = [result for result, tables in used.items() if name in tables]
+        if terms.exact_results is not None and len(results) > terms.exact_results:
+            yield (
+                f"{revealed(case.plan, results)}: {len(results)} results without noise depend on {case.party}.{name}, "
+                f"where {terms.exact_results} are agreed"
+            )
 
 
 def differencing(case: Case) -> Iterator[str]:
-    """No two results of the plan use nearly the same rows of a table."""
-    used = rows_used(case.plan, case.party)
+    """No two results of the plan use nearly the same rows of a table, nor weigh nearly the same rows alike.
+
+    What is left when one is taken from the other, so many times as one likes, is then about enough rows: the rows of a
+    weight that cancel have one weight in both.
+    """
+    used = rows_alike(case.plan, case.party)
+    for result, tables in used.items():
+        for name, rows in tables.items():
+            if (weights := 1 if isinstance(rows, range) else int(rows.max(initial=0))) > MOST_WEIGHTS:
+                yield (
+                    f"{revealed(case.plan, [result])}: {result!r} weighs rows of {case.party}.{name} in {weights:,} "
+                    f"ways, where {MOST_WEIGHTS} are the most"
+                )
     for one, other in combinations(used, 2):
         for name in used[one].keys() & used[other].keys():
-            rows = _differing(used[one][name], used[other][name])
-            if 0 < rows < case.agreement.min_rows:
+            differ = _differing(used[one][name], used[other][name])
+            if few := min((count for count in differ if 0 < count < case.agreement.min_rows), default=0):
                 yield (
-                    f"{one!r} and {other!r} use rows of {case.party}.{name} that differ in {rows}: their difference "
-                    f"would tell of fewer than {case.agreement.min_rows}"
+                    f"{revealed(case.plan, [one, other])}: {one!r} and {other!r} use rows of {case.party}.{name} that "
+                    f"differ in {few}: their difference would tell of fewer than {case.agreement.min_rows}"
                 )
 
 
@@ -85,20 +107,37 @@ def history(case: Case) -> Iterator[str]:
         yield from case.memory.against(case.plan)
 
 
-def _differing(one: RowSet, other: RowSet) -> int:
-    """How many rows are in one set and not in the other."""
-    if isinstance(one, range) and isinstance(other, range):
-        if one == other:
-            return 0
-        length = max(one.stop, other.stop)
-    else:
-        length = max(len(rows) for rows in (one, other) if not isinstance(rows, range))
-    return int(np.count_nonzero(_mask(one, length) != _mask(other, length)))
+def revealed(plan: Plan, results: Collection[str]) -> str:
+    """The steps that reveal these results, as a person finds them; of many, the first ones."""
+    return _few([plan.where(i) for i, step in plan.of("reveal") if step.params["name"] in results])
 
 
-def _mask(rows: RowSet, length: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _noisy(case: Case, name: str, units: Mapping[Table, int]) -> str:
+    """The steps whose noise is counted against a table's budget."""
+    moved = sensitivities(case.plan.steps, case.plan.types, units)
+    return _few([case.plan.where(i) for i, tables in moved.items() if (case.party, name) in tables])
+
+
+def _few(steps: Sequence[str]) -> str:
+    return ", ".join([*steps[:_MOST_STEPS], *["..."] * (len(steps) > _MOST_STEPS)])
+
+
+def _differing(one: _Rows, other: _Rows) -> list[int]:
+    """How many rows are in one set and not in the other: of all rows used, and of rows that weigh alike in each."""
+    if isinstance(one, range) and isinstance(other, range) and one == other:
+        return []
+    length = max(rows.stop if isinstance(rows, range) else len(rows) for rows in (one, other))
+    first, second = _numbered(one, length), _numbered(other, length)
+    pairs, common = np.unique(first * (int(second.max(initial=0)) + 1) + second, return_counts=True)
+    mine, theirs = np.divmod(pairs, int(second.max(initial=0)) + 1)
+    sizes = np.bincount(first)[mine] + np.bincount(second)[theirs] - 2 * common
+    all_ = int(np.count_nonzero((first > 0) != (second > 0)))
+    return [all_, *map(int, np.unique(sizes[(mine > 0) & (theirs > 0)]))]
+
+
+def _numbered(rows: _Rows, length: int) -> NDArray[np.int64]:
     if not isinstance(rows, range):
-        return rows
-    mask = np.zeros(length, np.bool_)
-    mask[rows.start : rows.stop : rows.step] = True
-    return mask
+        return rows.astype(np.int64)
+    numbers = np.zeros(length, np.int64)
+    numbers[rows.start : rows.stop : rows.step] = 1
+    return numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from parties.commands import agreement, approvals, audit, catalog, processes, scripts
+from parties.commands import agreement, approvals, audit, catalog, processes, scripts, stock
 
 __all__ = ["app", "main"]
 
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (processes, catalog, scripts, approvals):
+for group in (processes, catalog, scripts, approvals, stock):
     app.add_typer(group.app)
 app.add_typer(agreement.app, name="agreement")
 app.add_typer(audit.app, name="audit")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mpc.computation import Computation
 from mpc.plan import Plan
@@ -18,26 +16,19 @@ from parties import policy, wire
 from parties.agreement import Agreement
 from parties.clock import check_begun, check_not_over
 from parties.combining import Pieces, combined
+from parties.conduct import Conduct, Progress, raise_fault
 from parties.config import Consortium, PartyConfig, check_identity
 from parties.control import ControlClient
-from parties.errors import Fault, FaultReport, printable
+from parties.errors import Fault, printable
 from parties.identity import Identity
 from parties.material import check_makeable
 from parties.signatures import check_signed
 
-__all__ = ["Analyst", "Progress"]
-
-Progress = Callable[[str, str], None]
-"""Told of (party, phase) as a session goes on: submitted, loaded, dealt, done."""
+__all__ = ["Analyst", "ping"]
 
 _CATALOG_WITHIN_S = 600.0
 """Nodes count the rows of their tables, which may be large; one that is gone is noticed earlier."""
 _PING_WITHIN_S = 5.0
-_SILENT_S = 60.0
-"""Nodes tell every few seconds that a session goes on, and have deadlines of their own for each other."""
-_OTHERS_SAY_S = 1.0
-_CONSEQUENCES = ("PEER_LOST", "PEER_ENDED", "PEER_STALLED", "SESSION_CANCELLED", "ANALYST_LOST")
-"""Codes of faults that often follow from another party's fault."""
 
 
 class Analyst:
@@ -73,7 +64,7 @@ class Analyst:
                 client.send(party, {"kind": "judge", "plan": plan.encode()})
             while len(said) < len(self.consortium.parties):
                 party, message = client.receive(_CATALOG_WITHIN_S)
-                _raise_fault(message, party)
+                raise_fault(message, party)
                 _, reasons, asks = wire.fields(message, kind=str, reasons=list, asks=bool)
                 said[party] = [printable(str(reason)) for reason in reasons], asks
         return said
@@ -100,7 +91,7 @@ class Analyst:
                 client.send(party, {"kind": "budgets"})
             while len(left) < len(self.consortium.parties):
                 party, message = client.receive(_CATALOG_WITHIN_S)
-                _raise_fault(message, party)
+                raise_fault(message, party)
                 _, told = wire.fields(message, kind=str, left=dict)
                 left[party] = {name: rest for name, rest in told.items() if isinstance(rest, float)}
         return left
@@ -127,15 +118,8 @@ class Analyst:
                 if self.consortium.dealer is None:
                     raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer].")
                 members.append(self.consortium.dealer.name)
-            session = _Session(client, members, os.urandom(16), progress)
-            try:
-                session.conduct(plan.encode())
-            except Fault as fault:
-                session.cancel(report=fault.report.to_wire())
-                raise
-            except BaseException:
-                session.cancel()
-                raise
+            session = Conduct(client, members, os.urandom(16), progress)
+            session.conduct("submit", plan=plan.encode())
         return combined(plan, self.name, session.shares, session.done, started)
 
     def _repeated(self, client: ControlClient, plan: Plan, started: float) -> Result | None:
@@ -148,7 +132,7 @@ class Analyst:
         shares: dict[str, Pieces] = {}
         while len(shares) < len(plan.parties):
             party, message = client.receive(_CATALOG_WITHIN_S)
-            _raise_fault(message, party)
+            raise_fault(message, party)
             _, session, held = wire.fields(message, kind=str, answered=bytes, shares=dict)
             sessions.add(session)
             shares[party] = {name: {0: words} for name, words in held.items() if isinstance(words, bytes)}
@@ -167,7 +151,7 @@ class Analyst:
         digests: dict[str, bytes] = {}
         while len(rows) < len(parties):
             party, message = client.receive(_CATALOG_WITHIN_S)
-            _raise_fault(message, party)
+            raise_fault(message, party)
             _, digests[party], rows[party] = wire.fields(message, kind=str, agreement=bytes, rows=dict)
         mine = self.agreement.digest()
         other = [party for party in parties if digests[party] != mine]
@@ -182,119 +166,14 @@ class Analyst:
         return {party: dict(rows[party]) for party in parties}
 
 
-_DONE: dict[str, type] = {"rounds": int, "bytes_sent": int, "load": float, "offline": float, "online": float}
-
-
-class _Session:
-    """One session as the analyst conducts it."""
-
-    def __init__(self, client: ControlClient, members: list[str], session: bytes, progress: Progress) -> None:
-        self._client = client
-        self._members = members
-        self._session = session
-        self._progress = progress
-        self.done: dict[str, Mapping[str, Any]] = {}
-        self.shares: dict[str, dict[str, dict[int, bytes]]] = {member: {} for member in members}
-
-    def conduct(self, plan: bytes) -> None:
-        """From submission to every member's last word. Raises the Fault that ends it."""
-        for member in self._members:
-            self._tell(member, "submit", plan=plan)
-            self._progress(member, "submitted")
-        hellos = self._gather("hello", dict)
-        for member in self._members:
-            self._tell(member, "hellos", hellos=[hellos[name] for name in self._members])
-        signatures = self._gather("signature", bytes)
-        for member in self._members:
-            self._tell(member, "signatures", signatures=signatures)
-        while len(self.done) < len(self._members):
-            self._handle(*self._next())
-
-    def cancel(self, **reason: object) -> None:
-        """Tell every member that has not finished that nobody waits any more, and why."""
-        for member in self._members:
-            if member not in self.done:
-                try:
-                    self._tell(member, "cancel", **reason)
-                except Fault:
-                    continue  # it is gone, or was never there: that fault is on its way to the analyst
-
-    def _gather(self, kind: str, type_: type) -> dict[str, Any]:
-        gathered: dict[str, Any] = {}
-        while len(gathered) < len(self._members):
-            member, message = self._next()
-            if message["kind"] == kind:
-                (gathered[member],) = _fields(member, message, **{kind: type_})
-            else:
-                self._handle(member, message)
-        return gathered
-
-    def _next(self) -> tuple[str, Mapping[str, Any]]:
-        """The next message for this session. Raises the Fault that ends it."""
-        while True:
-            try:
-                member, message = self._client.receive(_SILENT_S)
-                _raise_fault(message, member)
-            except Fault as fault:
-                raise self._root_of(fault) from None
-            if message.get("session") == self._session and message["kind"] != "alive":
-                return member, message
-
-    def _handle(self, member: str, message: Mapping[str, Any]) -> None:
-        match message["kind"]:
-            case "progress":
-                (phase,) = _fields(member, message, phase=str)
-                self._progress(member, phase)
-            case "share":
-                name, start, words = _fields(member, message, name=str, start=int, words=bytes)
-                self.shares[member].setdefault(name, {})[start] = words
-            case "done":
-                _fields(member, message, **_DONE)
-                self.done[member] = message
-                self._progress(member, "done")
-            case kind:
-                raise Fault("UNEXPECTED", f"{member} sent a message of kind {kind[:40]!r}", peer=member)
-
-    def _root_of(self, fault: Fault) -> Fault:
-        """Several parties report what one of them caused: hear the others for a moment, tell the most telling."""
-        until = time.monotonic() + _OTHERS_SAY_S
-        while fault.code in _CONSEQUENCES and (left := until - time.monotonic()) > 0:
-            try:
-                member, message = self._client.receive(left)
-                _raise_fault(message, member)
-            except Fault as other:
-                if other.code not in _CONSEQUENCES:
-                    return fault if other.code == "NO_ANSWER" else other
-        return fault
-
-    def _tell(self, member: str, kind: str, **content: object) -> None:
-        self._client.send(member, {"kind": kind, "session": self._session, **content})
-
-
-def _fields(member: str, message: Mapping[str, Any], **types: type) -> tuple[Any, ...]:
-    """The named fields of a session's message. Raises Fault WIRE_MALFORMED naming the member who sent it."""
-    try:
-        return wire.fields(message, kind=str, session=bytes, **types)[2:]
-    except Fault as fault:
-        raise Fault(fault.code, f"{member}: {fault.message}", fault.remedy, peer=member) from None
-
-
-def _raise_fault(message: Mapping[str, Any], member: str) -> None:
-    if message["kind"] == "fault":
-        report = message.get("report")
-        told = FaultReport.from_wire(report if isinstance(report, Mapping) else {})
-        raise Fault.of(replace(told, party=told.party or member))
-
-
 def ping(path: Path) -> str:
     """Ask the process of a party.toml whether it answers, with its own keys. Raises Fault UNREACHABLE and others."""
     config = PartyConfig.load(path, environ=os.environ)
     consortium = Consortium.load(config.consortium)
     me = consortium.process(config.name)
-    address = config.bound(me).address.replace("0.0.0.0", "127.0.0.1", 1)  # noqa: S104
-    with ControlClient(Identity.load(config.key), {me.name: (address, me.transport_key)}) as client:
+    with ControlClient(Identity.load(config.key), {me.name: (config.control_address(me), me.transport_key)}) as client:
         client.send(me.name, {"kind": "ping"})
         _, message = client.receive(_PING_WITHIN_S)
-    _raise_fault(message, me.name)
+    raise_fault(message, me.name)
     _, name, role, _ = wire.fields(message, kind=str, name=str, role=str, version=int)
     return f"{name} ({role}) is ready"

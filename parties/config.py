@@ -15,7 +15,17 @@ from parties.documents import Document, Name, check_name, digest, load
 from parties.errors import Fault
 from parties.identity import Identity
 
-__all__ = ["Consortium", "Endpoints", "Member", "Party", "PartyConfig", "Process", "check_identity", "party_name"]
+__all__ = [
+    "Consortium",
+    "Endpoints",
+    "Member",
+    "Party",
+    "PartyConfig",
+    "Process",
+    "StockTerms",
+    "check_identity",
+    "party_name",
+]
 
 RESERVED = frozenset({"all", "analyst", "dealer", "public"})
 """Names that no party may have: they are roles and recipients."""
@@ -150,6 +160,18 @@ class Consortium(Document):
         return self
 
 
+class StockTerms(Document):
+    """How much random material a node has made ahead, where the agreement lets it be kept.
+
+    `elements`: of each kind that its plans want; `most_bytes`: of all its files; `idle_s`: made when no session has run
+    for so long.
+    """
+
+    elements: Annotated[int, Field(ge=64, le=1 << 28)]
+    most_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 50)] = 1 << 30
+    idle_s: Annotated[int, Field(ge=1, le=86400)] = 5
+
+
 class PartyConfig(Document):
     """One member's own files and folders, as absolute paths, and how it reaches and is reached.
 
@@ -168,6 +190,7 @@ class PartyConfig(Document):
     reach: Mapping[str, Endpoints] = {}
     approval: Literal["automatic", "ask"] = "automatic"
     approval_wait_s: Annotated[int, Field(ge=1, le=540)] = 540
+    stock: StockTerms | None = None
 
     @field_validator("consortium", "agreement", "key", "data", "state", "results", mode="before")
     @classmethod
@@ -192,6 +215,12 @@ class PartyConfig(Document):
     def reached(self, process: Process) -> Endpoints:
         """Where this member reaches the other."""
         return self.reach.get(process.name) or Endpoints(address=process.address, data=process.data)
+
+    def control_address(self, process: Process) -> str:
+        """Where this member's control connections to a process go: also when it is its own, on this machine."""
+        if process.name != self.name:
+            return self.reached(process).address
+        return self.bound(process).address.replace("0.0.0.0", "127.0.0.1", 1)  # noqa: S104
 
     def bound(self, process: Process) -> Endpoints:
         """Where this member, being that process, listens."""

@@ -35,7 +35,7 @@ class Dealer(Server):
         session = conversation.session.hex()
         self.audit.record("plan_accepted", session=session, analyst=conversation.analyst, plan=plan.digest.hex())
         conversation.phase = "handshake"
-        with Handshake(self, conversation, plan, with_dealer=True).shake([], 0) as agreed:
+        with Handshake(self, conversation, plan.parties, plan.digest, with_dealer=True).shake([], 0) as agreed:
             conversation.phase = "offline"
             counts = dict.fromkeys(range(len(plan.parties)), 0)
             for _, demand in schedule.demands():

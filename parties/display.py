@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,8 @@ _WORDS = {
     "dealt": "computing",
     "done": "done",
 }
+_DONE = {"dealt": 100, "done": 100}
+"""How far the bar is: it shows the random material, which takes longest."""
 
 
 class SessionProgress:
@@ -28,7 +31,7 @@ class SessionProgress:
 
     def __init__(self, *, quiet: bool) -> None:
         self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
             console=Console(stderr=True), disable=quiet,
         )  # fmt: skip
         self._lines: dict[str, TaskID] = {}
@@ -38,10 +41,11 @@ class SessionProgress:
         if not self._lines:
             self._progress.start()
         if party not in self._lines:
-            self._lines[party] = self._progress.add_task(party, total=1)
-        self._progress.update(
-            self._lines[party], description=f"{party}: {_WORDS.get(phase, 'working')}", completed=int(phase == "done")
-        )
+            self._lines[party] = self._progress.add_task(party, total=100)
+        making = re.fullmatch(r"making ([0-9]{1,2}) %", phase)
+        what = "making random material" if making else _WORDS.get(phase, "working")
+        done = int(making[1]) if making else _DONE.get(phase, 0)
+        self._progress.update(self._lines[party], description=f"{party}: {what}", completed=done)
 
     def __enter__(self) -> SessionProgress:
         return self

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpc.plan import Plan
 from parties import wire
 from parties.conversation import Conversation
 from parties.errors import Fault
@@ -32,10 +31,12 @@ _SIGNATURES_WITHIN_S = 60.0
 class Agreed:
     """What a session rests on once every signature was verified. Indices are the parties' in order, then the dealer's.
 
-    `secrets`: shared with each other index. `cursors`: the first piece of one-time material that each party reserved.
-    `heads`: of everybody's record, by name in the order of the indices, as stated with the signature.
+    `sid`: the transcript's digest, which no other session has. `secrets`: shared with each other index. `cursors`: the
+    first piece of one-time material that each party reserved. `heads`: of everybody's record, by name in the order of
+    the indices, as stated with the signature.
     """
 
+    sid: bytes
     links: Links
     secrets: Mapping[int, bytes]
     cursors: Mapping[int, int]
@@ -63,11 +64,15 @@ class Agreed:
 class Handshake:
     """One party's, or the dealer's, part in agreeing on a session."""
 
-    def __init__(self, server: Server, conversation: Conversation, plan: Plan, *, with_dealer: bool) -> None:
+    def __init__(
+        self, server: Server, conversation: Conversation, parties: Sequence[str], subject: bytes, *, with_dealer: bool
+    ) -> None:
+        """`parties`: all of them, in order; `subject`: the digest of the plan, or of what else the session is about."""
         self._server = server
         self._conversation = conversation
-        self._plan = plan
-        self._names = list(plan.parties)
+        self._parties = tuple(parties)
+        self._subject = subject
+        self._names = list(parties)
         self._dealer = server.consortium.dealer if with_dealer else None
         if with_dealer and self._dealer is None:
             raise Fault("NO_DEALER", "the plan needs a dealer and consortium.toml names none", "Add [dealer] to it.")
@@ -89,7 +94,7 @@ class Handshake:
             role=server.role,
             consortium=server.consortium.digest(),
             agreement=server.agreement.digest(),
-            plan=self._plan.digest,
+            plan=self._subject,
             source=server.agreement.source,
             parameters={"ring": RING, "protocol": server.agreement.protocol},
             inputs=inputs,
@@ -102,7 +107,7 @@ class Handshake:
         transcript = Transcript([Hello.from_wire(h) for h in hellos], server.consortium, self._names, own=hello)
         secrets = {self._names.index(name): secret for name, secret in transcript.secrets(ephemeral).items()}
         held = HeldHeads({hello.name: hello.heads for hello in transcript.hellos}, server.consortium)
-        cursors = {i: transcript.hello(name).cursor for i, name in enumerate(self._plan.parties)}
+        cursors = {i: transcript.hello(name).cursor for i, name in enumerate(self._parties)}
         peers = self._peers(transcript, secrets)
         with server.endpoint.open(self._me, peers, conversation.session, _STALL_S) as links:
             conversation.attach(links)
@@ -117,7 +122,7 @@ class Handshake:
             heads = {name: held.check(name, statement) for name, statement in stated.items()}
             others = {name: head for name, head in heads.items() if name != server.name}
             server.audit.record("run_begun", others, session=conversation.session.hex())
-            yield Agreed(links, secrets, cursors, len(self._plan.parties), self._dealer is not None, heads)
+            yield Agreed(transcript.sid, links, secrets, cursors, len(self._parties), self._dealer is not None, heads)
 
     def _held(self) -> dict[str, bytes]:
         """The heads of the others' records that this one has kept, signed with their present keys."""

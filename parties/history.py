@@ -2,8 +2,9 @@
 
 Two sums over nearly the same rows give away those by which they differ, when one is taken from the other. So a result
 whose rows differ from those of an earlier one, or of another one in the same plan, by at least one and fewer than the
-agreed number is refused (Denning, "Cryptography and Data Security", 1982, section 6.3). Rows are what they hold: after
-two rows were added to a table, sums over all of it differ by two rows from those before.
+agreed number is refused (Denning, "Cryptography and Data Security", 1982, section 6.3). So is one in which nearly the
+same rows weigh alike: public weights can make rows count for nothing. Rows are what they hold: after two rows were
+added to a table, sums over all of it differ by two rows from those before.
 
 Remembered for good, whatever agreements come and go. Combinations of more than two results are not looked at.
 """
@@ -37,11 +38,12 @@ create table exact_result (
 
 @dataclass(frozen=True)
 class Used:
-    """The rows of one table that a result without noise uses, as a sketch."""
+    """The rows of one table that a result without noise uses, as a sketch; or a part that weighs alike in it."""
 
     result: str
     name: str
     sketch: NDArray[np.uint64]
+    part: bool = False
 
     @property
     def digest(self) -> bytes:
@@ -72,7 +74,7 @@ def record(connection: sqlite3.Connection, used: Sequence[Used], *, agreement: s
     )
     connection.executemany(
         "insert or ignore into exact_result values (?, ?, ?, ?, ?)",
-        [(agreement, each.name, plan, each.result, each.digest) for each in used],
+        [(agreement, each.name, plan, each.result, each.digest) for each in used if not each.part],
     )
 
 
@@ -83,7 +85,7 @@ def exact_results(
 
     The same result of the same plan from the same rows counts once.
     """
-    results = {(each.name, plan, each.result, each.digest) for each in used}
+    results = {(each.name, plan, each.result, each.digest) for each in used if not each.part}
     for name in {each.name for each in used}:
         question = "select name, plan, result, digest from exact_result where agreement = ? and name = ?"
         results.update(connection.execute(question, (agreement, name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from mpc.engine import Engine
@@ -18,17 +19,22 @@ from parties.approvals import Request
 from parties.config import PartyConfig
 from parties.conversation import Conversation
 from parties.errors import Fault
-from parties.handshake import Handshake
+from parties.handshake import Agreed, Handshake
 from parties.links import Links
 from parties.log import Log
 from parties.material import check_makeable, dealt, drive, made_together
 from parties.noise import draw_unseen
 from parties.privacy import Claim, Privacy
+from parties.refill import LONGEST_MESSAGE, Refilling, refilled
 from parties.results import Results
 from parties.server import Server
+from parties.stock import Stock
+from parties.stock_index import binding_of, remove
 from parties.store import Store
+from protocols.correlations import Source
 from protocols.party import Party
 from protocols.ring import Array
+from protocols.stock import described
 
 __all__ = ["Node"]
 
@@ -43,15 +49,18 @@ class Node(Server):
     """The process of one party."""
 
     role = "party"
+    opens = ("submit", "refill")
 
     def __init__(self, config: PartyConfig, log: Log, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, log, now)
-        self.store = Store(config.name, config.data, self.agreement.told_in_multiples(config.name))
+        self.store = Store(config.name, config.data, self._limit)
         self.results = Results(config.results)
         parties = self.consortium.party_names
         self.privacy = Privacy(config.state / "privacy.sqlite", config.name, self.agreement, self.store, self.clock)
         self.admission = Admission(config, self.agreement, parties, self.ledger, self.clock, log, self.privacy)
         self.index = parties.index(config.name)
+        self.stock = self._open_stock()
+        self._refilling = Refilling(self, self.stock, config.stock) if self.stock and config.stock else None
 
     def answer(self, message: Mapping[str, Any], analyst: str) -> Mapping[str, Any]:
         """The row counts of the tables that the agreement lists, and what is left of their budgets; what this node has
@@ -78,11 +87,27 @@ class Node(Server):
             "rows": {table: self.store.rows(table) for table in tables},
         }
 
+    def serve(self) -> None:
+        """Take part in sessions, and have stocks filled in between, until `stop`."""
+        with self._refilling.watching() if self._refilling else nullcontext():
+            super().serve()
+
+    def part_in(self, message: Mapping[str, Any], sender: str) -> Callable[[Conversation], None]:
+        """A computation, or filling the stocks."""
+        return (
+            refilled(self._refilling, message, sender)
+            if message["kind"] == "refill"
+            else super().part_in(message, sender)
+        )
+
     def tend(self) -> None:
-        """Forget results that have been kept as long as agreed."""
+        """Forget results and material that have been kept as long as agreed."""
         super().tend()
-        if days := self.agreement.retention.results_days:
+        retention = self.agreement.retention
+        if days := retention.results_days:
             self.results.forget(self.clock.now() - days * _DAY_S)
+        if self.stock is not None:
+            self.stock.forget(self.clock.now() - retention.material_days * _DAY_S)
 
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """Judge the plan, load, shake hands, receive material, compute, hand over what is the analyst's."""
@@ -96,7 +121,7 @@ class Node(Server):
         self._record_accepted(plan, conversation, request)
 
         conversation.phase = "load"
-        noise = draw_unseen(plan, self.name, self.privacy.unit_rows)
+        noise = draw_unseen(plan, self.name, self.privacy.unit_rows, colluding=self.agreement.colluding)
         drawn = draw_rows(plan, self.name)
         claim = self.privacy.claim(plan, drawn)
         inputs, load_s, encode_s = self.store.inputs(plan, drawn)
@@ -111,7 +136,7 @@ class Node(Server):
         with_dealer = needs_material and self.agreement.source == "dealer"
         mine = sum(self.index in demand.holders for _, demand in schedule.demands()) if with_dealer else 0
         first = self.ledger.reserve("dealer", mine, conversation.session.hex()) if mine else 0
-        handshake = Handshake(self, conversation, plan, with_dealer=with_dealer)
+        handshake = Handshake(self, conversation, plan.parties, plan.digest, with_dealer=with_dealer)
         with handshake.shake(self._loaded(plan), first) as agreed:
             conversation.phase = "offline"
             self.admission.count(conversation, request)
@@ -120,7 +145,7 @@ class Node(Server):
             if agreed.with_dealer:
                 source = dealt(agreed, schedule, self.index, first)
             else:
-                source = made_together(agreed, schedule, self.index, conversation.session + plan.digest)
+                source = self._made(agreed, schedule, conversation)
             party = Party(self.index, len(plan.parties), agreed.secrets, source)
             if needs_material:
                 _all_ready(agreed.links, party.others)
@@ -156,6 +181,49 @@ class Node(Server):
             offline=online_from - offline_from,
             online=encode_s + done - online_from,
         )
+
+    def _limit(self, table: str, rows: int) -> int:
+        """How many rows of a table take part; what it costs to tell that goes into the record."""
+        taking_part, loss = self.privacy.limit(table, rows)
+        if loss:
+            self.audit.record("debit", session="", table=table, epsilon=loss.epsilon, delta=loss.beyond)
+        return taking_part
+
+    def _longest(self, name: str) -> int:
+        first = name == self.consortium.party_names[0]
+        return max(super()._longest(name), LONGEST_MESSAGE if first else 0)
+
+    def _open_stock(self) -> Stock | None:
+        """This party's stock, if it wants one and may have it; what is there of another time is deleted."""
+        keeps = self.agreement.source == "pairwise" and self.agreement.retention.material_days > 0
+        if self.config.stock is not None and keeps:
+            binding = binding_of(self.consortium, self.agreement)
+            return Stock(self.config.state, self.index, binding, self._trouble)
+        if self.config.stock is not None:
+            self.log.event("stock_not_agreed", reason="the agreement has no material_days, or a dealer")
+        remove(self.config.state)
+        return None
+
+    def _trouble(self, fault: Fault) -> None:
+        self.log.event("fault", code=fault.code, message=fault.message)
+
+    def _made(self, agreed: Agreed, schedule: Schedule, conversation: Conversation) -> Source:
+        """From stock, and made with the others."""
+        session = conversation.session.hex()
+        made = made_together(
+            agreed,
+            schedule,
+            self.index,
+            self.stock,
+            kept=self.agreement.retention.material_days > 0,
+            told=lambda percent: conversation.tell("progress", phase=f"making {percent} %"),
+        )
+        taken = {described(kind, schedule.plan.parties): elements for kind, elements in made.in_stock.items()}
+        if taken:
+            self.audit.record("stock_taken", session=session, elements=taken)
+        if taken or made.sent:
+            self.log.event("material_made", session=session, count=sum(taken.values()), bytes=8 * made.sent)
+        return made.source
 
     def _settle(self, claim: Claim, conversation: Conversation, links: Links) -> None:
         """Use up the privacy budget, before anything is opened.

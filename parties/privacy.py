@@ -9,25 +9,27 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpc.accounting import Loss
-from mpc.disclosure import RowSet, rows_used
+from mpc.disclosure import RowSet
 from mpc.encoding import check_column
 from mpc.errors import DataError
 from mpc.plan import Plan
 from mpc.sampling import Draw, Rows
 from mpc.schema import unit_rows
-from parties import answers, budget, history
+from parties import answers, budget, history, told
 from parties.agreement import Agreement
+from parties.clauses import revealed
 from parties.clock import Clock
 from parties.database import Database
 from parties.errors import Fault
+from parties.noise import told_unseen
+from parties.row_sets import RowsOf, row_sets, rows_of, selected, tables_of
 from parties.rows import Words, cells_for, row_hashes, sketch
 from parties.store import Store, Version
 from protocols.ring import Array
@@ -62,6 +64,7 @@ class Privacy:
         self.unit_rows = unit_rows(agreement.schema())
         """Of every table, by party and name, how many rows belong to one person at most."""
         self._sketches: dict[tuple[object, ...], Words] = {}
+        self._files: dict[str, tuple[Version, bytes]] = {}
         self._lock = threading.Lock()
         self._database = Database(
             path,
@@ -77,17 +80,12 @@ class Privacy:
 
         Raises PlanError, DataError, Fault TABLE_MISSING, UNIT_ROWS_EXCEEDED.
         """
-        names = [name for name in _tables_of(plan, self._party) if name in self._tables]
+        names = [name for name in tables_of(plan, self._party) if name in self._tables]
         versions = {name: self._store.version(name) for name in names}
         losses = budget.losses_of(plan, self._party, self.unit_rows)
         for name in losses:
             self._check_units(name)
-        sets: dict[str, list[tuple[str, RowSet]]] = {name: [] for name in names}
-        for result, tables in rows_used(plan, self._party).items():
-            for name, rows in _real_rows(tables, drawn, plan, self._party):
-                if name in sets:
-                    sets[name].append((result, rows))
-        used = [each for name in names for each in self._used(plan, name, versions[name], sets[name])]
+        used = list(self._used(plan, versions, row_sets(plan, self._party, drawn)))
         digests = {name: self._store.digest(name) for name in names} if any(plan.of("noisy")) else {}
         return Claim(plan, losses, used, versions, digests)
 
@@ -106,6 +104,31 @@ class Privacy:
             if refused := [*self._too_near(connection, claim), *self._too_many(connection, claim)]:
                 raise Fault("PLAN_REFUSED", f"{self._party} refuses the plan: {'; '.join(refused)}", "Ask otherwise.")
             history.record(connection, claim.used, agreement=agreement, plan=claim.plan.digest, session=session)
+
+    def limit(self, name: str, rows: int) -> tuple[int, Loss | None]:
+        """Of a table with so many rows, how many take part; what telling that has cost, if it was for the first time.
+
+        Raises Fault BUDGET_SPENT, STATE_UNWRITABLE, with nothing told.
+        """
+        terms = self._tables.get(name)
+        if terms is None or terms.counts == "exact":
+            return rows, None
+        if terms.count_noise is None:
+            return rows - rows % self._agreement.min_rows, None
+        question = told.Question(self._account(name), self._file(name), terms.count_noise, terms.unit_rows)
+        agreement = question.account.agreement
+        with self._database.reading() as connection:
+            known = told.known(connection, question)
+        if agreement in known:
+            return known[agreement], None
+        drawn = told_unseen(rows, terms.count_noise, terms.unit_rows)
+        with self._database.transaction() as connection:
+            known = told.known(connection, question)
+            if agreement in known:  # somebody else asked at the same time
+                return known[agreement], None
+            number = next(iter(known.values()), drawn)
+            told.tell(connection, question, number)
+        return number, question.loss
 
     def spent(self, name: str) -> Sequence[Loss]:
         """What has been debited of a table's budget, if it has one."""
@@ -134,7 +157,7 @@ class Privacy:
 
         The session, and this party's share of each result; None if it was not.
         """
-        digests = {name: self._store.digest(name) for name in _tables_of(plan, self._party)}
+        digests = {name: self._store.digest(name) for name in tables_of(plan, self._party)}
         with self._database.reading() as connection:
             return answers.earlier(connection, answers.Question(self._digest, plan.digest, analyst, digests))
 
@@ -155,12 +178,25 @@ class Privacy:
             raise Fault("PLAN_REFUSED", f"{self._party}.{name} has no privacy budget", "Ask its owner for one.")
         return budget.Account(self._party, name, agreed, self._digest.hex(), self._clock.latest())
 
+    def _file(self, name: str) -> bytes:
+        """The digest of a table's file, for as long as that does not change."""
+        version = self._store.version(name)
+        with self._lock:
+            if (known := self._files.get(name)) and known[0] == version:
+                return known[1]
+        digest = self._store.digest(name)
+        with self._lock:
+            self._files[name] = version, digest
+        return digest
+
     def _too_near(self, connection: sqlite3.Connection, claim: Claim) -> Iterator[str]:
         least = self._agreement.min_rows
-        for used in history.differing(connection, claim.used, least):
+        near = history.differing(connection, claim.used, least)
+        for result, name in dict.fromkeys((used.result, used.name) for used in near):
             yield (
-                f"{used.result!r} uses rows of {self._party}.{used.name} that differ in fewer than {least} from those "
-                "of another result, so that the difference would tell of these few"
+                f"{revealed(claim.plan, [result])}: {result!r} uses rows of {self._party}.{name} "
+                f"that differ in fewer than {least} from those of another result, so that the difference would tell "
+                "of these few"
             )
 
     def _too_many(self, connection: sqlite3.Connection, claim: Claim) -> Iterator[str]:
@@ -168,31 +204,36 @@ class Privacy:
         for name, count in history.exact_results(connection, claim.used, agreement=agreement, plan=plan).items():
             most = self._tables[name].exact_results
             if most is not None and count > most:
-                yield f"these would make {count} results without noise of {self._party}.{name}; {most} are agreed"
+                steps = revealed(claim.plan, [used.result for used in claim.used if used.name == name])
+                yield (
+                    f"{steps}: these would make {count} results without noise of {self._party}.{name}, "
+                    f"where {most} are agreed"
+                )
 
-    def _used(
-        self, plan: Plan, name: str, version: Version, sets: Sequence[tuple[str, RowSet]]
-    ) -> Iterator[history.Used]:
-        """Each result with the sketch of the rows of one table that it uses. Raises DataError."""
-        cells, columns = cells_for(self._agreement.min_rows), sorted(self._tables[name].columns)
-        hashes: Words | None = None
-        for result, rows in sets:
-            key = name, version, cells, *columns, _key(rows)
+    def _used(self, plan: Plan, versions: Mapping[str, Version], sets: Iterable[RowsOf]) -> Iterator[history.Used]:
+        """Sketches of the rows that results use, of the tables that are agreed. Raises DataError."""
+        cells = cells_for(self._agreement.min_rows)
+        hashes: dict[str, Words] = {}
+        for each in sets:
+            if (name := each.name) not in versions:
+                continue
+            key = name, versions[name], cells, *sorted(self._tables[name].columns), _key(each.rows)
             with self._lock:
                 known = self._sketches.get(key)
             if known is None:
-                hashes = self._hashes(name) if hashes is None else hashes
-                if hashes.size != _rows_of(plan, self._party, name):
+                if name not in hashes:
+                    hashes[name] = self._hashes(name)
+                if hashes[name].size != rows_of(plan, self._party, name):
                     raise DataError(
-                        f"{self._party}.{name} has {hashes.size:,} rows, the plan was made for another number",
+                        f"{self._party}.{name} has {hashes[name].size:,} rows, the plan was made for another number",
                         "The table changed since the script was submitted. Submit again.",
                     )
-                known = sketch(hashes[_selected(rows)], cells)
+                known = sketch(hashes[name][selected(each.rows)], cells)
             with self._lock:
                 self._sketches[key] = known
                 for old in list(self._sketches)[:-_MOST_SKETCHES]:
                     del self._sketches[old]
-            yield history.Used(result, name, known)
+            yield history.Used(each.result, name, known, each.part)
 
     def _hashes(self, name: str) -> Words:
         """Of the rows of a table, as all columns that are agreed have them. Raises DataError."""
@@ -217,34 +258,6 @@ class Privacy:
                 "Leave rows out, or have the owners agree to a larger unit_rows.",
                 peer=self._party,
             )
-
-
-def _tables_of(plan: Plan, party: str) -> list[str]:
-    own = (step.params for op in ("column", "count") for _, step in plan.of(op) if step.params["party"] == party)
-    return sorted({params["table"] for params in own})
-
-
-def _real_rows(
-    tables: Mapping[str, RowSet], drawn: Mapping[Draw, Rows], plan: Plan, party: str
-) -> Iterator[tuple[str, RowSet]]:
-    """By table, the rows that are used of it, and of it through each of its samples."""
-    for called, rows in tables.items():
-        name, *sample = called.split(" ")
-        if not sample:
-            yield name, rows
-        elif (draw := (name, int(sample[0]), int(sample[1]))) in drawn:
-            mask = np.zeros(_rows_of(plan, party, name), np.bool_)
-            mask[drawn[draw][_selected(rows)]] = True
-            yield name, mask
-
-
-def _rows_of(plan: Plan, party: str, name: str) -> int:
-    own = (step.params for op in ("column", "count") for _, step in plan.of(op) if step.params["party"] == party)
-    return max(int(params["rows"]) for params in own if params["table"] == name)
-
-
-def _selected(rows: RowSet) -> slice | NDArray[np.bool_]:
-    return slice(rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows
 
 
 def _key(rows: RowSet) -> object:

@@ -19,8 +19,10 @@ __all__ = [
     "exact",
     "listed",
     "moment",
+    "noise",
     "sentences",
     "table_sentence",
+    "told",
 ]
 
 _KINDS = {
@@ -69,18 +71,28 @@ def sentences(agreement: Agreement, consortium: Consortium) -> Iterator[tuple[st
         f"The computation ({agreement.protocol} secret sharing) uses random numbers, supplied by "
         f"{_SOURCES[agreement.source]}.",
     )
+    yield "noise", noise(agreement)
     yield "kept", _kept(agreement)
 
 
 def table_sentence(table: TableTerms) -> str:
     """What is agreed on a whole table."""
     about = f"{printable(table.about)}. " if table.about else ""
-    told = {"exact": "exactly", "rounded": "rounded down"}[table.counts]
     unit = f"{printable(table.unit)} says whose a row is: {table.unit_rows:,} rows each at most. " if table.unit else ""
     return (
-        f"{about}At most {table.rows:,} rows; their number is told {told}. {unit}"
+        f"{about}At most {table.rows:,} rows; their number is told {told(table)}. {unit}"
         f"{exact(table).capitalize()}. {budget(table.budget).capitalize()}."
     )
+
+
+def told(table: TableTerms) -> str:
+    """How the number of rows is told."""
+    if noise := table.count_noise:
+        return (
+            f"with noise, lower than it is, and the last rows take no part (each new number costs the budget epsilon "
+            f"{noise.epsilon:g}, delta {noise.delta:g})"
+        )
+    return {"exact": "exactly", "rounded": "rounded down"}[table.counts]
 
 
 def column_rows(columns: Mapping[str, ColumnTerms]) -> Iterator[tuple[str, str, str, str]]:
@@ -128,6 +140,24 @@ def end_of(when: datetime) -> str:
 def listed(names: Sequence[str]) -> str:
     """The names, with `and` before the last."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def noise(agreement: Agreement) -> str:
+    """Who adds noise to results with noise, and what is taken for granted then."""
+    if agreement.colluding is None:
+        return (
+            "Each party adds enough noise for its own rows, so that all others together cannot take it off: "
+            "nothing needs to be taken for granted."
+        )
+    if agreement.colluding == 0:
+        taken = "no party shows anybody what noise it added, or leaves it out"
+    else:
+        most = f"{agreement.colluding:,} of the parties" if agreement.colluding > 1 else "one party"
+        taken = f"at most {most} may show the others, or the recipients, what noise it added, or leave it out"
+    return (
+        f"Results with a delta are more accurate, because the parties add noise in parts. This takes for granted that "
+        f"{taken}. If more do, a reader can tell more about persons than the privacy budget says."
+    )
 
 
 def _within_day(when: datetime) -> bool:

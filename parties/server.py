@@ -52,6 +52,8 @@ class Server(ABC):
     """A process that takes part in sessions. Subclasses say what it does in one."""
 
     role: str
+    opens: tuple[str, ...] = ("submit",)
+    """Kinds of messages that open a session."""
 
     def __init__(self, config: PartyConfig, log: Log, now: Callable[[], float] = time.time) -> None:
         """Read keys, consortium and agreement, open the state, and listen. Raises Fault for whatever is wrong.
@@ -82,11 +84,18 @@ class Server(ABC):
         self._conversations: dict[bytes, Conversation] = {}
         self._lock = threading.Lock()
         self._questions: Queue[tuple[Peer, Mapping[str, Any]]] = Queue(_MOST_QUESTIONS)
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
 
     @abstractmethod
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """One session from hello to result. Runs in the session's thread; raises Fault or another BeaverError."""
+
+    def part_in(self, message: Mapping[str, Any], sender: str) -> Callable[[Conversation], None]:
+        """What this process does in the session that a message opens. Raises Fault when the sender may not open it."""
+        _, _, plan = wire.fields(message, kind=str, session=bytes, plan=bytes)
+        if sender not in self._analysts:
+            raise Fault("NOT_AN_ANALYST", f"{sender} may not submit computations", "Submit with an analyst's key.")
+        return lambda conversation: self.take_part(conversation, plan)
 
     def answer(self, message: Mapping[str, Any], analyst: str) -> Mapping[str, Any]:
         """The answer to an analyst's question outside sessions; it may take long. Raises Fault UNEXPECTED."""
@@ -113,13 +122,13 @@ class Server(ABC):
         self.log.event("ready", address=self.control.address, data=self.endpoint.address)
         told = tended = time.monotonic()
         self._tend()
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             for peer, message in self.control.poll(_POLL_S):
                 with self._reporting(peer, message.get("session")):
                     self._receive(peer, message)
             if time.monotonic() - told > ALIVE_EVERY_S:
                 told = time.monotonic()
-                for conversation in self._running():
+                for conversation in self.running():
                     conversation.tell("alive")
             if time.monotonic() - tended > _TEND_EVERY_S:
                 tended = time.monotonic()
@@ -133,7 +142,12 @@ class Server(ABC):
 
     def stop(self) -> None:
         """Make `serve` return. Safe to call from a signal handler."""
-        self._stopping.set()
+        self.stopping.set()
+
+    def running(self) -> list[Conversation]:
+        """The sessions that wait or run now."""
+        with self._lock:
+            return list(self._conversations.values())
 
     def _longest(self, name: str) -> int:
         return wire.MAX_MESSAGE if name in self._analysts else _LONGEST_OF_OTHERS
@@ -154,10 +168,10 @@ class Server(ABC):
             self.log.event("fault", code=fault.code, message=fault.message)
 
     def _wind_up(self) -> None:
-        for conversation in self._running():
+        for conversation in self.running():
             conversation.end(Fault("NODE_STOPPED", f"{self.name} was stopped", "Submit again when it is back."))
         until = time.monotonic() + _WIND_UP_S
-        while self._running() and time.monotonic() < until:
+        while self.running() and time.monotonic() < until:
             self.control.poll(0.05)
         self.endpoint.close(1.0)
         self.control.close()
@@ -177,15 +191,11 @@ class Server(ABC):
             self.audit.record("agreement_in_force", agreement=agreement, terms=terms)
         self.audit.record("node_started", role=self.role, version=VERSION, consortium=self.consortium.digest().hex())
 
-    def _running(self) -> list[Conversation]:
-        with self._lock:
-            return list(self._conversations.values())
-
     def _end_abandoned(self) -> None:
         """A session whose analyst has gone computes for nobody."""
         while self.control.gone:
             peer = self.control.gone.popleft()
-            for conversation in self._running():
+            for conversation in self.running():
                 if conversation.peer == peer:
                     conversation.end(Fault("ANALYST_LOST", f"the connection to {peer.name} was lost", peer=peer.name))
 
@@ -212,17 +222,14 @@ class Server(ABC):
     def _relay(self, peer: Peer, session: bytes, message: Mapping[str, Any]) -> None:
         with self._lock:
             conversation = self._conversations.get(session)
-        if message["kind"] == "submit":
-            _, session, plan = wire.fields(message, kind=str, session=bytes, plan=bytes)
-            self._start(peer, session, plan)
+        if message["kind"] in self.opens:
+            self._start(peer, session, self.part_in(message, peer.name))
         elif conversation is not None and conversation.analyst == peer.name:
             conversation.put(message)
         elif message["kind"] != "cancel":
             raise Fault("SESSION_UNKNOWN", f"{self.name} has no such session", "It ended, or was never submitted here.")
 
-    def _start(self, peer: Peer, session: bytes, plan: bytes) -> None:
-        if peer.name not in self._analysts:
-            raise Fault("NOT_AN_ANALYST", f"{peer.name} may not submit computations", "Submit with an analyst's key.")
+    def _start(self, peer: Peer, session: bytes, part: Callable[[Conversation], None]) -> None:
         if len(session) != 16:
             raise Fault("WIRE_MALFORMED", "a session's id has 16 bytes", "Run the same version of Beaver everywhere.")
         with self._lock:
@@ -234,9 +241,9 @@ class Server(ABC):
             if len(self._conversations) >= MOST_SESSIONS:
                 raise Fault("BUSY", f"{self.name} runs {MOST_SESSIONS} sessions", "Submit again in a while.")
             conversation = self._conversations[session] = Conversation(self.control, peer, session)
-        threading.Thread(target=self._session, args=(conversation, plan), name=session.hex()[:8], daemon=True).start()
+        threading.Thread(target=self._session, args=(conversation, part), name=session.hex()[:8], daemon=True).start()
 
-    def _session(self, conversation: Conversation, plan: bytes) -> None:
+    def _session(self, conversation: Conversation, part: Callable[[Conversation], None]) -> None:
         session = conversation.session.hex()
         started = time.monotonic()
         self.log.event("session_submitted", session=session, analyst=conversation.analyst)
@@ -244,7 +251,7 @@ class Server(ABC):
             with self._reporting(conversation.peer, conversation.session, conversation):
                 self.audit.require_room(len(self.consortium.processes))
                 self.check_in_force()
-                self.take_part(conversation, plan)
+                part(conversation)
                 self.log.event("session_done", session=session, seconds=round(time.monotonic() - started, 3))
         finally:
             with self._lock:

@@ -7,9 +7,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from mpc import tables
 from mpc.encoding import encode_column
@@ -33,13 +32,13 @@ Version = tuple[int, int, int] | None
 class Store:
     """The tables in one folder. Row counts are remembered for as long as a file does not change. For many threads.
 
-    `multiples`: of some tables only so many rows take part, from the first on, that a multiple of this number does.
+    `limit`: of a table that has so many rows, how many take part, from the first on.
     """
 
-    def __init__(self, party: str, folder: Path, multiples: Mapping[str, int] = MappingProxyType({})) -> None:
+    def __init__(self, party: str, folder: Path, limit: Callable[[str, int], int] = lambda table, rows: rows) -> None:
         self._party = party
         self._folder = folder
-        self._multiples = multiples
+        self._limit = limit
         self._rows: dict[Path, tuple[Version, int]] = {}
         self._lock = threading.Lock()
 
@@ -67,7 +66,7 @@ class Store:
             known = self._rows.get(path)
             if known is None or known[0] != before:
                 known = self._rows[path] = before, tables.describe(path, f"{self._party}.{table}").rows
-        return self._taking_part(table, known[1])
+        return self._taking_part(table, path, *known)
 
     def version(self, table: str) -> Version:
         """What changes with a table's file. Raises Fault TABLE_MISSING."""
@@ -75,8 +74,13 @@ class Store:
 
     def columns(self, table: str, names: Sequence[str]) -> dict[str, Column]:
         """Columns of a table, of the rows that take part. Raises Fault TABLE_MISSING, DataError."""
-        columns = tables.read(self.path(table), names, f"{self._party}.{table}")
-        return {name: values[: self._taking_part(table, len(values))] for name, values in columns.items()}
+        path = self.path(table)
+        before = _version(path)
+        columns = tables.read(path, names, f"{self._party}.{table}")
+        if not columns:
+            return {}
+        rows = self._taking_part(table, path, before, len(next(iter(columns.values()))))
+        return {name: values[:rows] for name, values in columns.items()}
 
     def digest(self, table: str) -> bytes:
         """SHA-256 of a table's file. Raises Fault TABLE_MISSING, OSError."""
@@ -118,8 +122,12 @@ class Store:
                 inputs[i] = count_input(step.params)
         return inputs, time.perf_counter() - started - encoding, encoding
 
-    def _taking_part(self, table: str, rows: int) -> int:
-        if (taking_part := rows - rows % self._multiples.get(table, 1)) == 0:
+    def _taking_part(self, table: str, path: Path, version: Version, rows: int) -> int:
+        """Of so many rows, which the file had in this version."""
+        taking_part = self._limit(table, rows)
+        if _version(path) != version:
+            raise Fault("ROWS_CHANGED", f"{self._party}.{table} has changed meanwhile", "Ask again.")
+        if taking_part == 0:
             raise DataError(
                 f"{self._party}.{table} has fewer rows than the smallest number that is told of it", "Wait for more."
             )

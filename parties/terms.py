@@ -17,6 +17,7 @@ __all__ = [
     "Begin",
     "Budget",
     "ColumnTerms",
+    "CountNoise",
     "End",
     "KindName",
     "PlanDigest",
@@ -142,13 +143,20 @@ class Budget(Document):
     days: Annotated[int, Field(ge=1, le=36525)] | None = None
 
 
+class CountNoise(Document):
+    """What each number of rows that is told costs the table's budget: epsilon, and the probability to tell more."""
+
+    epsilon: Annotated[float, Field(ge=1e-6, le=100)]
+    delta: Annotated[float, Field(gt=0, lt=1)]
+
+
 class TableTerms(Document):
     """A table of one party: at most so many rows, and the columns that take part.
 
     `exact_results`: how many results without noise may depend on it; None for any number. `unit`: the column that says
     to whom a row belongs, as a number, where persons have several rows, `unit_rows` at most; it takes no part itself.
-    `counts`: whether exact numbers of rows are told, or rounded down to a multiple of the smallest group; then the last
-    rows of the table do not take part.
+    `counts`: whether exact numbers of rows are told, or rounded down to a multiple of the smallest group, or with noise
+    as `count_noise` says, and never more than there are; then the last rows of the table do not take part.
     """
 
     rows: Annotated[int, Field(ge=1, le=_MAX_ROWS)]
@@ -158,12 +166,21 @@ class TableTerms(Document):
     budget: Budget | None = None
     unit: ColumnName | None = None
     unit_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 1
-    counts: Literal["exact", "rounded"] = "exact"
+    counts: Literal["exact", "rounded", "noised"] = "exact"
+    count_noise: CountNoise | None = None
 
     @model_validator(mode="after")
     def _of_units(self) -> TableTerms:
         if self.unit is None and self.unit_rows > 1:
             raise ValueError("unit_rows needs unit: the column that tells whose a row is")
+        return self
+
+    @model_validator(mode="after")
+    def _of_counts(self) -> TableTerms:
+        if (self.counts == "noised") is not (self.count_noise is not None):
+            raise ValueError('counts = "noised" and count_noise = { epsilon = ..., delta = ... } go together')
+        if self.count_noise and (self.budget is None or self.budget.delta < self.count_noise.delta):
+            raise ValueError("count_noise is debited: the table needs a budget, with at least its delta")
         return self
 
 

@@ -13,7 +13,7 @@ from mpc.errors import BeaverError
 from parties.commands.common import Directory, Own, own_config, telling
 
 if TYPE_CHECKING:
-    from mpc.sources import SourceName
+    from parties.agreement import Agreement
     from parties.approvals import Approvals, Request
 
 __all__ = ["app"]
@@ -27,10 +27,10 @@ Id = Annotated[str, typer.Argument(help="The id of a request, or how it begins."
 def pending(directory: Directory = Path(), name: Own = "") -> None:
     """Show the plans that wait for a decision here: what they compute, cost and reveal, and what would be left."""
     with telling():
-        approvals, agreement, source = _approvals(directory, name)
-        waiting = [request for request in approvals.requests(agreement) if request.decision is None]
+        approvals, agreement = _approvals(directory, name)
+        waiting = [request for request in approvals.requests(agreement.digest()) if request.decision is None]
         for request in waiting:
-            _show(request, source)
+            _show(request, agreement)
         print(f"{len(waiting)} wait: beaver approve ID, or beaver deny ID --why TEXT" if waiting else "nothing waits")
 
 
@@ -43,8 +43,8 @@ def approve(
 ) -> None:
     """Let a plan that waits here run; an earlier denial is taken back."""
     with telling():
-        approvals, agreement, _ = _approvals(directory, name)
-        found = approvals.decide(request, agreement, now=int(time.time()), computations=times)
+        approvals, agreement = _approvals(directory, name)
+        found = approvals.decide(request, agreement.digest(), now=int(time.time()), computations=times)
         print(f"approved {found.id[:8]} of {found.analyst}, {'once' if times == 1 else f'{times:,} times'}")
 
 
@@ -59,30 +59,32 @@ def deny(
     with telling():
         if not why.strip():
             raise BeaverError("no reason is given", "Say why: the analyst and the other parties are told.")
-        approvals, agreement, _ = _approvals(directory, name)
-        found = approvals.decide(request, agreement, now=int(time.time()), why=why.strip())
+        approvals, agreement = _approvals(directory, name)
+        found = approvals.decide(request, agreement.digest(), now=int(time.time()), why=why.strip())
         print(f"denied {found.id[:8]} of {found.analyst}")
 
 
-def _approvals(directory: Path, name: str) -> tuple[Approvals, bytes, SourceName]:
-    """The requests here, the digest of the present agreement, and its source of random material."""
+def _approvals(directory: Path, name: str) -> tuple[Approvals, Agreement]:
+    """The requests here, and the present agreement."""
     from parties.agreement import Agreement
     from parties.approvals import Approvals
     from parties.config import Consortium
 
     config = own_config(directory, name)
     agreement = Agreement.load(config.agreement, Consortium.load(config.consortium))
-    return Approvals(config.state / "approvals.sqlite"), agreement.digest(), agreement.source
+    return Approvals(config.state / "approvals.sqlite"), agreement
 
 
-def _show(request: Request, source: SourceName) -> None:
+def _show(request: Request, agreement: Agreement) -> None:
     from mpc.explain import explain
     from mpc.plan import Plan
+    from mpc.schema import unit_rows
     from parties.errors import printable
 
     asked = datetime.fromtimestamp(request.asked, UTC)
     print(f"request {request.id[:8]} of {request.analyst}, {asked:%Y-%m-%d %H:%M} UTC")
-    for line in explain(Plan.decode(request.plan), source=source).splitlines():
+    plan, units = Plan.decode(request.plan), unit_rows(agreement.schema())
+    for line in explain(plan, source=agreement.source, unit_rows=units, colluding=agreement.colluding).splitlines():
         print(f"  {printable(line)}")
     for topic, said in request.notes.items():
         print(f"  {printable(topic)}: {printable(said)}")

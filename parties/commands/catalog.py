@@ -18,6 +18,11 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
+_COUNTED = {
+    "exact": "",
+    "rounded": ", rounded down; the last ones wait",
+    "noised": ", by noise fewer than there are; the last ones take no part",
+}
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -71,8 +76,7 @@ def _show(agreement: Agreement, listed: list[Offer]) -> None:
         console.print()
         console.print(Text(f"{offer.party}.{offer.name}", style="bold"))
         if offer.rows is not None:
-            rounded = ", rounded down; the last ones wait" if offer.terms.counts == "rounded" else ""
-            console.print(f"{offer.rows:,} rows take part now{rounded}.", highlight=False)
+            console.print(f"{offer.rows:,} rows take part now{_COUNTED[offer.terms.counts]}.", highlight=False)
         console.print(Text(table_sentence(offer.terms)))
         if offer.left is not None:
             console.print(f"Left for one more result with Laplace noise: epsilon {offer.left:.4g}.", highlight=False)

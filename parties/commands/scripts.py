@@ -41,6 +41,7 @@ def explain(
 ) -> None:
     """Show the plan: inputs, results, who learns them, rounds, bytes, time. Nothing runs."""
     from mpc.explain import explain as explained
+    from mpc.schema import unit_rows
     from parties.client import Analyst
     from parties.errors import Fault
 
@@ -57,7 +58,9 @@ def explain(
                 raise
             notes.append(f"row counts are the agreement's bounds: {fault.report.message}")
         plan = person.plan(computation, rows)
-        print(explained(plan, source=person.agreement.source, steps=steps))
+        agreed = person.agreement
+        units = unit_rows(agreed.schema())
+        print(explained(plan, source=agreed.source, steps=steps, unit_rows=units, colluding=agreed.colluding))
         for party, (reasons, asks) in _judged(person, plan, up=rows is not None).items():
             notes += [f"{party} will refuse: {reason}" for reason in reasons]
             notes += [f"a person at {party} decides: beaver pending, at {party}"] * (asks and not reasons)
@@ -102,7 +105,8 @@ def simulate(
 
             agreement = Agreement.load(directory / "agreement.toml")
             tables = catalog.mock(agreement)
-            _show(simulated(load_script(script), tables, catalog.ranges(agreement)), as_json)
+            ranges = catalog.ranges(agreement)
+            _show(simulated(load_script(script), tables, ranges, colluding=agreement.colluding), as_json)
 
 
 def _judged(person: Analyst, plan: Plan, *, up: bool) -> dict[str, tuple[list[str], bool]]:

@@ -37,7 +37,7 @@ def alter(how: str) -> None:
         case "patient":
             handshake._STALL_S = WITHIN_S
         case "still":
-            vars(node)["made_together"] = lambda *_: time.sleep(3600)
+            vars(node)["made_together"] = lambda *_, **__: time.sleep(3600)
         case "points":
             vars(base)["send"] = points
         case "words":

@@ -72,7 +72,8 @@ budget = { epsilon = 2, delta = 1e-6, days = 365 }
 [data.south.visits.columns]
 age = { type = "integer", range = [0, 110], about = "in full years" }
 """
-"""Every field there is."""
+"""Every field there is, but those that say how noise is added, and that numbers of rows have noise."""
+NOISED = 'counts = "noised"\ncount_noise = { epsilon = 0.1, delta = 1e-9 }'
 
 
 @pytest.fixture
@@ -223,6 +224,8 @@ CHANGES = [
     ("exact_results = 5", "exact_results = 0", "south", "visits: exact results", "less"),
     ("exact_results = 5", "", "south", "visits: exact results", "more"),
     ("rows = 6800", 'rows = 6800\ncounts = "rounded"', "south", "visits: number of rows told", "less"),
+    ("rows = 6800", f"rows = 6800\n{NOISED}", "south", "visits: number of rows told", "less"),
+    ("version = 1", 'version = 1\nnoise = "shared"\ncolluding = 1', "everybody", "noise", "more"),
     ("rows = 6800", 'rows = 6800\nunit = "person"', "south", "visits: whose a row is", "other"),
     ("epsilon = 2", "epsilon = 1.5", "south", "visits: privacy budget, epsilon", "less"),
     ("delta = 1e-6", "delta = 1e-5", "south", "visits: privacy budget, delta", "more"),

@@ -32,7 +32,7 @@ from parties.ledger import Ledger
 from parties.terms import KINDS
 
 sys.path.insert(0, str(Path(__file__).parent))
-from consortium import EXPOSURE, PARTIES, TABLES, TOTAL, Running, exposure, refused, total
+from consortium import BALANCES, EXPOSURE, PARTIES, TABLES, TOTAL, Running, exposure, refused, total
 
 HERE = [sys.executable, str(Path(__file__).with_name("altered_node.py")), "lax"]
 
@@ -59,6 +59,8 @@ visits = { type = "integer", range = [0, 30] }
 age = { type = "real", range = [20.0, 50.0] }
 [data.north.accounts]
 rows = 40
+budget = { epsilon = 1e12 }
+exact_results = 1
 [data.north.accounts.columns]
 balance = { type = "integer", range = [-100, 300000000] }
 [data.south.policies]
@@ -149,6 +151,10 @@ def power(k: int) -> Callable[[Any], Any]:
     return script
 
 
+def noisy(epsilon: float, table: str, name: str) -> Callable[[Any], Any]:
+    return lambda data: mpc.noisy(data.party("north")[table][name].sum(), epsilon)
+
+
 def named(**results: Any) -> Callable[[Any], Any]:
     return lambda data: {name: total(data) for name in results}
 
@@ -189,6 +195,28 @@ CASES: dict[str, tuple[str, Inside, Outside]] = {
         (lambda data: {"mean": mpc.reveal(total(data), to="north"), "result": total(data)}, {}),
     ),
     "min_rows": ("min_rows", (weighted(10), 45), (weighted(9), {})),
+    "differences within a plan": (
+        "min_rows, of differences",
+        (lambda data: {"mean": weighted(10)(data), "result": weighted(20)(data)}, 190),
+        (lambda data: {"mean": weighted(10)(data), "result": weighted(19)(data)}, {}),
+    ),
+    "differences from earlier results": ("earlier results", (weighted(10), 45), (weighted(11), {})),
+    "exact results": (
+        "exact_results",
+        (column("balance", "accounts"), sum(BALANCES)),
+        (lambda data: dict.fromkeys(("mean", "result"), column("balance", "accounts")(data)), {}),
+    ),
+    "exact results, with earlier ones": (
+        "earlier results",
+        (column("balance", "accounts"), sum(BALANCES)),
+        (lambda data: -column("balance", "accounts")(data), {}),
+    ),
+    "budget": (
+        "budget",
+        (noisy(1e12, "accounts", "balance"), sum(BALANCES)),
+        (noisy(1e12 + 1, "accounts", "balance"), {}),
+    ),
+    "no budget": ("budget", (column("visits"), 435), (noisy(0.1, "visits", "visits"), {})),
     "degree": ("every agreement", (power(2), 8555), (power(3), {})),
 }
 
@@ -232,9 +260,10 @@ def test_explain_and_the_analysts_program_say_the_same(running: Running) -> None
     plan = Computation(lambda data: data.party("north")["visits"]["age"][:9].sum()).plan(schema(running))
     with refused("PLAN_REFUSED") as faults:
         submit(running, plan)
-    said = faults[0].message.removeprefix("north refuses the plan: ").split("; ")
+    reasons = faults[0].message.removeprefix("north refuses the plan: ").split("; ")
+    said = [reason for reason in reasons if "(earlier results)" not in reason]  # which only the node can tell
     shown = [line.removeprefix("north will refuse: ") for line in running.beaver("explain", script).stdout.splitlines()]
-    explained = [line for line in shown if line.startswith("step ")]
+    explained = [line for line in shown if line.startswith("step ") and "(earlier results)" not in line]
     assert all("script.py:5)" in line for line in explained)
     assert [line.replace(", script.py:5)", ")") for line in explained] == said
     program = running.beaver("run", script)
@@ -350,6 +379,8 @@ def build(spec: Spec) -> Plan:
                 "count": table.count,
                 "square": lambda x=x: x @ x,
                 "cube": lambda x=x: (x * x) @ x,
+                "noisy": lambda x=x: mpc.noisy(x.sum(), 0.5),
+                "above": lambda x=x: (x > 0).sum(),
                 "elsewhere": lambda: data.party("south")["t"]["x"].sum(),
             }[result["of"]]()
             results["abc"[i]] = mpc.reveal(value, to=result["to"])
@@ -363,9 +394,16 @@ def reference(spec: Spec, plan: Plan, terms: dict[str, Any], uses: int) -> set[s
     broken = {"uses"} if uses >= terms.get("uses", uses + 1) else set()
     if terms["computations"] and plan.digest.hex() not in terms["computations"].values():
         broken.add("computations")
-    needs = {"sum": {"sums", "choices"}, "all": {"sums"}, "count": {"counts"}, "elsewhere": {"sums"}}
+    needs = {"sum": {"sums", "choices"}, "count": {"counts"}, "above": {"sums", "comparisons"}}
+    needs |= {of: {"sums"} for of in ("all", "elsewhere", "noisy")}
     held = terms["data"]["north"].get("t", {"rows": 0, "columns": {}})
-    sets = {30 if r["of"] != "sum" else r["rows"] for r in spec if r["of"] != "elsewhere"}
+    exact = [r for r in spec if r["of"] not in ("elsewhere", "noisy")]
+    sets = {30 if r["of"] != "sum" else r["rows"] for r in exact}
+    noised = {r["column"] for r in spec if r["of"] == "noisy"}  # the same noised value twice is one
+    if noised and held.get("budget", {"epsilon": 0})["epsilon"] < 0.5 * len(noised):
+        broken.add("budget")
+    if len(exact) > held.get("exact_results", len(exact)):
+        broken.add("exact_results")
     if any(0 < abs(one - other) < terms["min_rows"] for one in sets for other in sets):
         broken.add("min_rows, of differences")
     for name, result in zip("abc", spec, strict=False):
@@ -381,9 +419,11 @@ def reference(spec: Spec, plan: Plan, terms: dict[str, Any], uses: int) -> set[s
             broken.add("recipients")
         if terms["outputs"] and not set(result["to"]) <= set(terms["outputs"].get(name, [])):
             broken.add("outputs")
-        if touched and (result["rows"] if result["of"] == "sum" else 30) < terms["min_rows"]:
+        if touched and (result["rows"] if result["of"] == "sum" else 30) < terms["min_rows"] and result in exact:
             broken.add("min_rows")
         if result["of"] == "cube" and terms["min_rows"] > 1:  # else the squares of single rows could be revealed
+            broken.add("every agreement")
+        if result["of"] == "above" and not terms.get("row_conditions", False) and terms["min_rows"] > 1:
             broken.add("every agreement")
     return broken
 
@@ -392,7 +432,7 @@ people = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)
 specs = st.lists(
     st.fixed_dictionaries(
         {
-            "of": st.sampled_from(["sum", "all", "count", "square", "cube", "elsewhere"]),
+            "of": st.sampled_from(["sum", "all", "count", "square", "cube", "elsewhere", "noisy", "noisy", "above"]),
             "column": st.sampled_from("xy"),
             "rows": st.integers(1, 29),
             "to": people,
@@ -416,7 +456,11 @@ tables = st.fixed_dictionaries(
                 ),
             },
         ),
-    }
+    },
+    optional={
+        "budget": st.fixed_dictionaries({"epsilon": st.sampled_from([0.4, 0.5, 0.9, 1.0])}),
+        "exact_results": st.integers(0, 3),
+    },
 )
 
 
@@ -436,7 +480,11 @@ def agreements(draw: st.DrawFn) -> dict[str, Any]:
         **draw(
             st.fixed_dictionaries(
                 {},
-                optional={"uses": st.integers(1, 3), "operations": st.lists(st.sampled_from(list(KINDS)), unique=True)},
+                optional={
+                    "row_conditions": st.booleans(),
+                    "uses": st.integers(1, 3),
+                    "operations": st.lists(st.sampled_from(list(KINDS)), unique=True),
+                },
             )
         ),
     }

@@ -222,6 +222,9 @@ def test_a_wrong_environment(environ: dict[str, str], told: str, tmp_path: Path)
         (('name = "north"', 'name = "North"'), "name must be a name"),
         (('name = "north"', 'name = "north"\npassword = "x"'), "password is unknown"),
         (('name = "north"', 'name = "north"\nbind = "a:1"'), "bind must be a host without a port"),
+        (('name = "north"', 'name = "north"\nstock = { most_bytes = 70000 }'), "stock.elements is missing"),
+        (('name = "north"', 'name = "north"\nstock = { elements = 63 }'), "stock.elements"),
+        (('name = "north"', 'name = "north"\nstock = { elements = 64, idle_s = 0 }'), "stock.idle_s"),
     ],
 )
 def test_a_wrong_party_file(change: tuple[str, str], told: str, tmp_path: Path) -> None:

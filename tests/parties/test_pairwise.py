@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from mpc.plan import Plan
 from mpc.schedule import Schedule
 from mpc.schema import Column, Table
 from parties.material import check_makeable
-from protocols.shuffle import Shuffle
+from protocols.columns import Column as Narrow
+from protocols.correlations import Demand, Label
+from protocols.shuffle import SecretPermutation, Shuffle
 
 sys.path.insert(0, str(Path(__file__).parent))
 from consortium import EXPOSURE, PARTIES, Running, eventually, exposure, refused
@@ -57,7 +59,15 @@ def division(own: list[dict[str, Any]], xp: Any) -> Any:
     return sum(each["k"] for each in own) / sum(each["w"] for each in own)
 
 
-SCRIPTS = [dot, rounded, comparison, division]
+def middle(own: list[dict[str, Any]], xp: Any) -> Any:
+    return xp.median(xp.concat([each["r"] for each in own]))
+
+
+def ordered(own: list[dict[str, Any]], xp: Any) -> Any:
+    return xp.sort(xp.concat([each["k"] for each in own]))
+
+
+SCRIPTS = [dot, rounded, comparison, division, middle, ordered]
 
 
 def tables(parties: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -119,11 +129,23 @@ def test_explain_tells_what_both_sources_would_cost(running: Running) -> None:
     assert f"bytes to {running.parties[-1]}" in other
 
 
-def shuffled(plan: Plan) -> Schedule:
-    """The plan's schedule, with a shuffle in the place of its only product."""
+@dataclass(frozen=True)
+class Unmade(SecretPermutation):
+    """A correlation that has no maker."""
+
+
+class ByDealer(Shuffle):
+    """A primitive that wants it."""
+
+    def demands(self, parties: int) -> Iterator[tuple[Label, Demand]]:
+        yield (), Unmade(parties, self.length, (Narrow(),))
+
+
+def by_dealer(plan: Plan) -> Schedule:
+    """The plan's schedule, with what only a dealer can supply in the place of its only product."""
     schedule = Schedule(plan)
     (i,) = (i for i, each in enumerate(schedule.program) if isinstance(each.action, SecretProduct))
-    schedule.program[i] = replace(schedule.program[i], action=Shuffle(5, 1))
+    schedule.program[i] = replace(schedule.program[i], action=ByDealer(5, 1))
     return schedule
 
 
@@ -131,7 +153,7 @@ def test_what_only_a_dealer_supplies_is_refused() -> None:
     tables = {party: {"t": Table(5, {"k": Column("integer", 0, 9)})} for party in PARTIES}
     plan = Computation(lambda data: data.party("north")["t"]["k"] * data.party("south")["t"]["k"]).plan(tables)
     with refused("MATERIAL_UNAVAILABLE", "test_pairwise.py:", "dealer"):
-        check_makeable(shuffled(plan))
+        check_makeable(by_dealer(plan))
     check_makeable(Schedule(plan))
 
 
