@@ -308,7 +308,9 @@ def garbled(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [garbled, lambda path: path.write_bytes(b""), lambda path: os.truncate(path, 5000)], ids=str
+    "damage",
+    [garbled, lambda path: path.write_bytes(b""), lambda path: os.truncate(path, 5000)],
+    ids=["garbled", "emptied", "cut off"],
 )
 def test_a_damaged_ledger_gives_out_nothing(damage: Callable[[Path], object], path: Path) -> None:
     database = opened(path)
