@@ -24,6 +24,9 @@ __all__ = ["centred", "comoment", "counted_from", "deviations", "mean"]
 _SPARE = 4
 """Bits of the ring that the limbs of two columns and the number of rows leave free."""
 
+_FINE = 32
+"""Bits that a shared column has at least before its mean is taken from it."""
+
 _ROOM = 8
 """Bits that a shared column leaves free when it is brought to a finer scale."""
 
@@ -103,9 +106,12 @@ def _limbs(x: Ring, type_: Type, *, turned: bool) -> list[tuple[int, int]]:
 def _centred(x: Ring, type_: Type) -> tuple[Ring, int, int]:
     """Shared columns about their means, the bits they need, their fractional bits; no divisor."""
     bits, scale, rows = type_.bits, type_.domain.scale, x.shape[0]
-    if type_.domain.divisor > 1:
-        finer = max(0, min(type_.domain.divisor.bit_length(), RING_BITS - _ROOM - bits - rows.bit_length()))
-        x = divided(x * (1 << finer), bits + finer, 0, type_.domain.divisor)
+    # a mean is as fine as its column: one of few digits, such as whole numbers, gets more
+    wanted = max(_FINE - bits, type_.domain.divisor.bit_length() if type_.domain.divisor > 1 else 0)
+    if finer := max(0, min(wanted, RING_BITS - _ROOM - bits - rows.bit_length())):
+        x = x * (1 << finer)
         bits, scale = bits + finer, scale + finer
+    if type_.domain.divisor > 1:
+        x = divided(x, bits, 0, type_.domain.divisor)
     mean = divided(x.sum(0), bits + rows.bit_length(), 0, rows)
     return x - mean, bits + 1, scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpc.circuits.builder import Bits, Ring
 from mpc.errors import PlanError
@@ -31,7 +32,7 @@ class Less(Circuit):
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         x, y = aligned(inputs, types)
-        return np.asarray(x.view(np.int64) < y.view(np.int64)).astype(np.uint64)
+        return _is_less(x, y).astype(np.uint64)
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Bits:
         x, y = aligned_rings(operands, types)
@@ -184,7 +185,7 @@ class Minimum(Circuit):
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         x, y = aligned(inputs, types)
-        return np.minimum(x.view(np.int64), y.view(np.int64)).view(np.uint64)
+        return np.where(_is_less(x, y), x, y)
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
         x, y = aligned_rings(operands, types)
@@ -207,7 +208,7 @@ class Maximum(Circuit):
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         x, y = aligned(inputs, types)
-        return np.maximum(x.view(np.int64), y.view(np.int64)).view(np.uint64)
+        return np.where(_is_less(x, y), y, x)
 
     def build(self, operands: Sequence[Ring | Bits], types: Sequence[Type], params: Params) -> Ring:
         x, y = aligned_rings(operands, types)
@@ -249,6 +250,11 @@ def _extreme(inputs: Sequence[Type], name: str, choose: Callable[[Iterable[int]]
         choose(x.low * factor for x, factor in zip(inputs, factors, strict=True)),
         choose(x.high * factor for x, factor in zip(inputs, factors, strict=True)),
     )
+
+
+def _is_less(x: Array, y: Array) -> NDArray[np.bool_]:
+    """x < y by the sign of their difference: it fits the ring, which an operand in a finer scale may not."""
+    return np.asarray((x - y).view(np.int64) < 0)
 
 
 def _check_truth(inputs: Sequence[Type], name: str) -> None:

@@ -162,3 +162,30 @@ def test_student_and_yates() -> None:
     np.testing.assert_allclose(result["t"], stats.ttest_ind(x, y).statistic, rtol=1e-8)
     np.testing.assert_allclose(result["chi"], stats.chi2_contingency(table).statistic, rtol=1e-7)
     np.testing.assert_allclose(result["plain"], stats.chi2_contingency(table, correction=False).statistic, rtol=1e-7)
+
+
+SHARED = {
+    "a sum of two parties' numbers": lambda a, b: a + b,
+    "truth values": lambda a, b: (a < b) * 1,
+    "a quotient": lambda a, b: (a - b) / 7,
+    "a product": lambda a, b: a * b,
+}
+
+
+@pytest.mark.parametrize("width", [1, 5, 1000])
+@pytest.mark.parametrize("made", SHARED)
+def test_shared_columns_of_few_digits_have_moments_too(made: str, width: int) -> None:
+    """Their means have more digits than they have."""
+    rng = np.random.default_rng(width)
+    a, b = rng.integers(0, width + 1, 41), rng.integers(0, width + 1, 41)
+    tables = {"ada": {"t": {"a": a}}, "bob": {"u": {"b": b}}}
+
+    def moments(data):
+        one, other = data.party("ada")["t"]["a"], data.party("bob")["u"]["b"]
+        x = SHARED[made](one, other)
+        return {"var": mpc.stats.var(x, ddof=1), "cov": mpc.stats.cov(x, one), "both": mpc.stats.cov(x, one + other)}
+
+    result, x = mpc.simulate(moments, tables), SHARED[made](a, b)
+    np.testing.assert_allclose(result["var"], np.var(x, ddof=1), rtol=1e-7)
+    np.testing.assert_allclose(result["cov"], np.cov(x, a)[0, 1], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(result["both"], np.cov(x, a + b)[0, 1], rtol=1e-6, atol=1e-7)

@@ -182,3 +182,23 @@ def test_functions_have_numpys_shapes(name: str, numpy_function, shapes, axis, p
     got = np.asarray(run(function)["result"])
     assert got.shape == expected.shape
     assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (lambda x: x.clip(min=0.01, max=1e4), lambda x: np.clip(x, 0.01, 1e4)),
+        (lambda x: mpc.minimum(x + 0.01, 1e4), lambda x: np.minimum(x + 0.01, 1e4)),
+        (lambda x: mpc.maximum(-x - 0.01, -1e4), lambda x: np.maximum(-x - 0.01, -1e4)),
+        (lambda x: (x + 0.01 < 1e4) * 1, lambda x: (x + 0.01 < 1e4) * 1),
+        (lambda x: (x + 0.01 == 1e4) * 1, lambda x: (x + 0.01 == 1e4) * 1),
+        (lambda x: mpc.where(x + 0.01 > -1e4, x, 0), lambda x: np.where(x + 0.01 > -1e4, x, 0)),
+    ],
+)
+def test_an_owner_compares_with_numbers_that_its_scale_does_not_hold(made, expected) -> None:
+    """A fine constant gives the column a scale in which the other constant is beyond the ring."""
+    x = np.array([2475, 2490, 2499])
+    tables = {"ada": {"t": {"x": x}}, "bob": {"u": {"x": x}}}
+    for owner, table in (("ada", "t"), ("bob", "u")):
+        result = mpc.simulate(lambda data, owner=owner, table=table: made(data.party(owner)[table]["x"]), tables)
+        np.testing.assert_allclose(result["result"], expected(x), rtol=1e-9)
