@@ -6,7 +6,7 @@ The unselected rows stay and count as nothing: every cost is that of the whole t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -87,6 +87,15 @@ class FilteredColumn:
     def __init__(self, values: Value, condition: Value) -> None:
         self.values = values if values.unit is None else values + 0  # with its unit multiplied in
         self.condition = condition
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        here = ", ".join(sorted(n for n in dir(type(self)) if not n.startswith("_")))
+        raise ScriptError(
+            f"selected values have no `{name}`: which ones they are is secret, and so is how many",
+            f"They have: {here}.",
+        )
 
     def count(self) -> Value:
         """How many values are selected."""

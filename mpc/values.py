@@ -309,6 +309,14 @@ class Value:
             return self * self
         _unsupported("powers other than 2", "Write x * x * x.")
 
+    def __floordiv__(self, other: object) -> NoReturn:
+        _unsupported("whole quotients, `//`", "Divide by `/`, or count by classes: mpc.histogram, or x >= 10.")
+
+    __mod__ = __rfloordiv__ = __rmod__ = __divmod__ = __floordiv__
+
+    def __round__(self, digits: int | None = None) -> NoReturn:
+        _unsupported("rounding", "Round the result: round(result['name'], 2).")
+
     def __lt__(self, other: Operand) -> Value:
         return self._binary("less", other)
 

@@ -29,7 +29,7 @@ from protocols.ot.messages import idle
 from protocols.ot.permutation import permuted
 from protocols.ot.pipeline import PIPELINE_WORDS, pipelined
 from protocols.ot.softspoken import connect
-from protocols.pairwise_costs import by_lattice, sent
+from protocols.pairwise_costs import by_lattice, private_product, sent
 from protocols.prg import Stream
 from protocols.ring import Array
 from protocols.rounds import Task
@@ -98,8 +98,9 @@ async def connected(
 
 def weight(demands: Iterable[tuple[Label, Demand]]) -> int:
     """The most words that one party sends another in a round of `connected`."""
-    matrices = (demand.product for _, demand in demands if isinstance(demand, Triple) and by_lattice(demand.product))
-    return max((2 * lattice.plan(product).weight for product in matrices), default=0) + PIPELINE_WORDS
+    matrices = (demand for _, demand in demands if isinstance(demand, Triple) and by_lattice(demand.product))
+    ways = (private_product(demand.product, demand.a_holders, demand.b_holders) for demand in matrices)
+    return max((2 * how.weight for how in ways), default=0) + PIPELINE_WORDS
 
 
 def words(parties: int, demands: Iterable[tuple[Label, Demand]]) -> dict[int, int]:
@@ -122,7 +123,7 @@ async def _triple(mesh: Mesh, label: Label, demand: Triple, draw: Stream) -> Mat
     else:
         a = draw.words(product.x_shape) if mesh.me in a_holders else None
         b = draw.words(product.y_shape) if mesh.me in b_holders else None
-        how = lattice.plan(product)
+        how = private_product(product, a_holders, b_holders)
         crossing = {party for i in a_holders for j in b_holders if i != j for party in (i, j)}
         if mesh.me not in crossing:
             await idle(len(how.messages))  # all parties are in step

@@ -14,7 +14,7 @@ from protocols.boolean import Monomials, Term, monomials
 from protocols.columns import Column
 from protocols.conversion import DaBits
 from protocols.correlations import Demand, Triple
-from protocols.lattice import product as lattice
+from protocols.lattice.product import LatticeProduct, plan
 from protocols.masking import NIBBLE, Mask
 from protocols.ot import bits, costs
 from protocols.products import Product
@@ -23,10 +23,13 @@ from protocols.shuffle import SecretPermutation
 from protocols.sorting import DigitMask
 from protocols.truncation import OwnBits, TruncationPair
 
-__all__ = ["by_lattice", "sent"]
+__all__ = ["by_lattice", "private_product", "sent"]
 
 _LATTICE_TERMS = 1 << 12
 """Matrix and dot triples of at least so many products of words are made by lattice encryption."""
+
+_HIDING = 40
+"""Bits by which lattice encryption hides what a party holds of a triple."""
 
 _WORD = 64
 
@@ -81,6 +84,12 @@ def sent(demand: Demand, everyone: Sequence[int]) -> Mapping[int, int]:
     raise ValueError(f"{type(demand).__name__} is not made pairwise")
 
 
+def private_product(product: Product, a_holders: Sequence[int], b_holders: Sequence[int]) -> LatticeProduct:
+    """How the cross terms of a triple are made by lattice encryption: hidden by 40 bits all together."""
+    crossing = sum(i != j for i in a_holders for j in b_holders)
+    return plan(product, hiding=_HIDING + math.log2(max(crossing, 1)))
+
+
 def _multiplied_words(products: Sequence[Term], across: int, everyone: Sequence[int]) -> Mapping[int, int]:
     total: Counter[int] = Counter()
     for _, count in Counter(map(len, products)).items():
@@ -89,7 +98,7 @@ def _multiplied_words(products: Sequence[Term], across: int, everyone: Sequence[
 
 
 def _lattice_words(product: Product, a_holders: Sequence[int], b_holders: Sequence[int]) -> Mapping[int, int]:
-    how = lattice.plan(product)
+    how = private_product(product, a_holders, b_holders)
     encrypted, answered = how.words
     total: Counter[int] = Counter()
     for i in a_holders:

@@ -62,7 +62,7 @@ class _System(Circuit):
 
     def infer(self, inputs: Sequence[Type], params: Params) -> Type:
         if any(x.domain.divisor != 1 for x in inputs):
-            raise PlanError(f"{self.name}: numbers with a divisor")
+            raise PlanError(f"{self.name}: numbers that were divided", "Multiply instead: x * 0.5 in place of x / 2.")
         low, high = self.reach(inputs, params)
         scale = params.get("fraction", max(0, _DIGITS - (math.ceil(max(-low, high)) - 1).bit_length()))
         if not 0 <= scale <= 1 << 10:

@@ -35,9 +35,10 @@ def var(x: Value, axis: int | tuple[int, ...] | None = None, ddof: int = 0) -> V
 
 
 def std(x: Value, axis: int | tuple[int, ...] | None = None, ddof: int = 0) -> Value:
-    """The standard deviation of all elements, or along an axis, as numpy.std: the root of `var`, right to 9 digits.
+    """The standard deviation of all elements, or along an axis, as numpy.std: the root of `var`, off as that is.
 
-    To 6 digits only where it is less than 2^-16 of the declared range's width, where little of the variance is right.
+    So it is right to 9 digits where it is a thousandth of the declared range's width or more, to 6 where it is 2^-14 of
+    it, to 3 where it is 2^-19; below 2^-24 it may be 0.
     """
     deviations, units = _deviations(x, axis, ddof, "std")
     rows = secret(x, "std", tuple(range(1, 9))).size // max(deviations.size, 1)

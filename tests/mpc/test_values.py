@@ -36,12 +36,16 @@ def foreign(data):
 SCHEMA = schema_of(DATA, {})
 
 ERRORS = {
+    "//": (lambda d: k(d) // 2, "not possible yet: whole quotients"),
+    "%": (lambda d: k(d) % 2, "not possible yet: whole quotients"),
+    "number // ": (lambda d: 7 // k(d), "not possible yet: whole quotients"),
+    "round": (lambda d: round(k(d)), "not possible yet: rounding"),
+    "a median by itself": (lambda d: mpc.median(d.table("t")[d.table("t")["k"] > 3]["k"]), "selected values have no"),
     "if": (lambda d: 1 if k(d).sum() else 0, "does not allow `if`.*nobody may see it"),
     "and": (lambda d: k(d) and 1, "does not allow `if`"),
     "float": (lambda d: float(k(d).sum()), r"float\(\).*Return the value"),
     "int": (lambda d: int(k(d).sum()), r"int\(\)"),
     "as an index": (lambda d: [1, 2][k(d).sum()], r"int\(\)"),
-    "round": (lambda d: round(k(d).sum()), "no attribute|__round__"),
     "iteration": (lambda d: list(k(d)), "iteration.*whole arrays"),
     "unpacking": (lambda d: (lambda a, b: a)(*k(d)), "iteration"),
     "asarray": (lambda d: np.asarray(k(d)), "numpy array"),
