@@ -1,6 +1,6 @@
 """A node of a consortium without a dealer, as a process of its own, altered in how it takes part in private products.
 
-argv: "patient", which waits for the others for two seconds and no longer; "residues", whose ciphertexts and answers
+argv: "patient", which waits for the others for four seconds and no longer; "residues", whose ciphertexts and answers
 hold numbers that are no residues; "words", which sends a word too many; "few", which leaves out all but the header;
 "key", whose keys are for another session; or "replay", which sends again what it sent in the first session. Then the
 role and the path of party.toml, as for `beaver`.
@@ -26,7 +26,7 @@ from protocols.ot.messages import send
 from protocols.prg import Stream
 from protocols.ring import Array
 
-WITHIN_S = 2.0
+WITHIN_S = 4.0
 
 
 class Foreign(Encryptor):

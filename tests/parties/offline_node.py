@@ -1,6 +1,6 @@
 """A node of a consortium without a dealer, as a process of its own, altered in how it makes material with the others.
 
-argv: "patient", which waits for the others for two seconds and no longer; "still", which makes nothing and says
+argv: "patient", which waits for the others for four seconds and no longer; "still", which makes nothing and says
 nothing; "points", which sends bytes that are no point of the group; or "words", which sends a word too many. Then the
 role and the path of party.toml, as for `beaver`.
 """
@@ -21,7 +21,7 @@ from protocols.ot import base
 from protocols.ot.messages import send
 from protocols.ring import Array
 
-WITHIN_S = 2.0
+WITHIN_S = 4.0
 
 
 def alter(how: str) -> None:

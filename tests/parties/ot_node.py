@@ -23,7 +23,7 @@ from protocols.ot import base, gilboa, softspoken
 from protocols.ot.messages import receive, send
 from protocols.ring import Array
 
-WITHIN_S = 2.0
+WITHIN_S = 4.0
 
 POINTS = {
     "identity": "01" + 31 * "00",

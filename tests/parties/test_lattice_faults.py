@@ -20,7 +20,7 @@ ROWS = 9000
 NUMBER = np.random.default_rng(5)
 COLUMNS = {party: NUMBER.integers(-99, 99, ROWS) for party in PARTIES}
 ALTERED = [sys.executable, str(Path(__file__).with_name("lattice_node.py"))]
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 
 Script = Callable[[Any], Any]
 
@@ -44,7 +44,7 @@ def answering(data: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Nodes that wait two seconds for each other."""
+    """Nodes that wait four seconds for each other."""
     tables = {party: {"long": {"x": column.tolist()}} for party, column in COLUMNS.items()}
     with Running(tmp_path_factory.mktemp("lattice") / "c", tables, source="pairwise") as running:
         running.agree(min_rows=1)

@@ -32,7 +32,7 @@ COLUMNS = {
 }
 LONG = {party: {"x": NUMBER.integers(-99, 99, 5000)} for party in PARTIES}
 ALTERED = [sys.executable, str(Path(__file__).with_name("offline_node.py"))]
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 
 Raw = dict[str, dict[str, Any]]
 

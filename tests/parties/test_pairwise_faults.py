@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from consortium import PARTIES, TABLES, Running, eventually, refused
 from ot_node import HOW, POINTS
 
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 PROGRAM = [sys.executable, str(Path(__file__).with_name("ot_node.py"))]
 
 CASES = [
