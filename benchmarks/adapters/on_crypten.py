@@ -30,15 +30,10 @@ def party(chosen: argparse.Namespace) -> None:
 
     def once():  # type: ignore[no-untyped-def]
         x, y = shared(0), shared(1)
-        if chosen.workloads == "divide":
-            result = x / (y + 2)
-        elif chosen.workloads == "multiply":
-            result = (x + y) * (x - y) * (x + y)
-        else:
-            raise SystemExit
+        result = x / (y + 2) if chosen.workloads == "divide" else (x + y) * (x - y) * (x + y)
         return result.get_plain_text().numpy()
 
     parties.repeat(chosen, crypten.communicator.get().barrier, once)
 
 
-parties.run("crypten", __file__, "triples from party 0, within the time; 16 bits", party)
+parties.run("crypten", __file__, "triples from party 0, within the time; 16 bits", party, ("divide", "multiply"))

@@ -38,10 +38,16 @@ def expected(workload: str, n: int) -> np.ndarray:
     return both if workload == "sort" else np.asarray((both[n // 2 - 1] + both[n // 2]) / 2)
 
 
-def run(engine: str, script: str, note: str, party: Callable[[argparse.Namespace], None]) -> None:
+def run(
+    engine: str,
+    script: str,
+    note: str,
+    party: Callable[[argparse.Namespace], None],
+    workloads: tuple[str, ...] = WORKLOADS,
+) -> None:
     """As a party (--rank) take part; else start both parties for every workload, and tell what they measured."""
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--workloads", default=",".join(WORKLOADS))
+    arguments.add_argument("--workloads", default=",".join(workloads))
     arguments.add_argument("--n", type=int, default=10_000)
     arguments.add_argument("--reps", type=int, default=3)
     arguments.add_argument("--timeout", type=float, default=300)
@@ -52,7 +58,7 @@ def run(engine: str, script: str, note: str, party: Callable[[argparse.Namespace
         party(chosen)
         return
     for workload in chosen.workloads.split(","):
-        if workload in WORKLOADS:
+        if workload in workloads:
             print(json.dumps(_measured(engine, script, note, workload, chosen)), flush=True)
 
 
