@@ -184,5 +184,5 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, 1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    others = " A column of text, or without a value, is none." if what.startswith("column") else ""
+    others = " A column of text, or without a value, is none." if what.startswith("column") and not near else ""
     raise ScriptError(f"there is no {what} called {name!r}", f"{hint}There are: {', '.join(names) or 'none'}.{others}")

@@ -16,7 +16,8 @@ from mpc.plan import Plan
 from mpc.schema import unit_rows
 from mpc.sensitivity import Table, sensitivities
 from parties.budget import exceeded, losses_of
-from parties.row_sets import MOST_WEIGHTS
+from parties.row_sets import MOST_WEIGHTS, numbers_of
+from parties.rows import Partition, near
 
 if TYPE_CHECKING:
     from parties.policy import Case
@@ -66,13 +67,14 @@ def budget_notes(case: Case) -> dict[str, str]:
 
 
 def exact_results(case: Case) -> Iterator[str]:
-    """No more results without noise depend on a table than agreed."""
-    used = rows_used(case.plan, case.party)
+    """No more numbers without noise depend on a table than agreed: of an array, every element counts."""
+    used, numbers = rows_used(case.plan, case.party), numbers_of(case.plan)
     for name, terms in case.agreement.data.get(case.party, {}).items():
         results = [result for result, tables in used.items() if name in tables]
-        if terms.exact_results is not None and len(results) > terms.exact_results:
+        count = sum(numbers[result] for result in results)
+        if terms.exact_results is not None and count > terms.exact_results:
             yield (
-                f"{revealed(case.plan, results)}: {len(results)} results without noise depend on {case.party}.{name}, "
+                f"{revealed(case.plan, results)}: {count:,} numbers without noise depend on {case.party}.{name}, "
                 f"where {terms.exact_results} are agreed"
             )
 
@@ -80,9 +82,10 @@ def exact_results(case: Case) -> Iterator[str]:
 def differencing(case: Case) -> Iterator[str]:
     """No two results of the plan use nearly the same rows of a table, nor weigh nearly the same rows alike.
 
-    What is left when one is taken from the other, so many times as one likes, is then about enough rows: the rows of a
-    weight that cancel have one weight in both.
+    Whatever is put together from the numbers of two results depends on enough rows then, or on none (parties/rows.py).
     """
+    if case.agreement.min_rows <= 1:  # single rows may be told
+        return
     used = rows_alike(case.plan, case.party)
     for result, tables in used.items():
         for name, rows in tables.items():
@@ -93,8 +96,7 @@ def differencing(case: Case) -> Iterator[str]:
                 )
     for one, other in combinations(used, 2):
         for name in used[one].keys() & used[other].keys():
-            differ = _differing(used[one][name], used[other][name])
-            if few := min((count for count in differ if 0 < count < case.agreement.min_rows), default=0):
+            if few := _near(used[one][name], used[other][name], case.agreement.min_rows):
                 yield (
                     f"{revealed(case.plan, [one, other])}: {one!r} and {other!r} use rows of {case.party}.{name} that "
                     f"differ in {few}: their difference would tell of fewer than {case.agreement.min_rows}"
@@ -122,22 +124,12 @@ def _few(steps: Sequence[str]) -> str:
     return ", ".join([*steps[:_MOST_STEPS], *["..."] * (len(steps) > _MOST_STEPS)])
 
 
-def _differing(one: _Rows, other: _Rows) -> list[int]:
-    """How many rows are in one set and not in the other: of all rows used, and of rows that weigh alike in each."""
+def _near(one: _Rows, other: _Rows, least: int) -> int:
     if isinstance(one, range) and isinstance(other, range) and one == other:
-        return []
+        return 0
     length = max(rows.stop if isinstance(rows, range) else len(rows) for rows in (one, other))
-    first, second = _numbered(one, length), _numbered(other, length)
-    pairs, common = np.unique(first * (int(second.max(initial=0)) + 1) + second, return_counts=True)
-    mine, theirs = np.divmod(pairs, int(second.max(initial=0)) + 1)
-    sizes = np.bincount(first)[mine] + np.bincount(second)[theirs] - 2 * common
-    all_ = int(np.count_nonzero((first > 0) != (second > 0)))
-    return [all_, *map(int, np.unique(sizes[(mine > 0) & (theirs > 0)]))]
+    return near(_classes(one, length), _classes(other, length), least)
 
 
-def _numbered(rows: _Rows, length: int) -> NDArray[np.int64]:
-    if not isinstance(rows, range):
-        return rows.astype(np.int64)
-    numbers = np.zeros(length, np.int64)
-    numbers[rows.start : rows.stop : rows.step] = 1
-    return numbers
+def _classes(rows: _Rows, length: int) -> Partition:
+    return Partition.of(rows if isinstance(rows, range) else np.minimum(rows, MOST_WEIGHTS), length)

@@ -7,13 +7,15 @@ nobody use anything twice. Adversary: semi-honest; a list that is untrue wastes 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from parties.stock import CHUNK, Segment, Stock
-from parties.stock_index import Batch, name_of
+from parties.stock import Segment, Stock
+from parties.stock_index import CHUNK, MOST_ELEMENTS, Batch, name_of
 from protocols import pairwise
 from protocols.correlations import Demand, Label, Material
 from protocols.ot.messages import InvalidMessage
@@ -23,7 +25,7 @@ from protocols.ring import Array
 from protocols.rounds import Exchange
 from protocols.stock import UNIT, joined, lengthened, unit_words
 
-__all__ = ["WEIGHT", "Wants", "due", "filled", "taken"]
+__all__ = ["WEIGHT", "Filled", "Wants", "due", "filled", "taken"]
 
 WEIGHT = 1 << 19
 """At least the words that one party sends another in a round."""
@@ -33,9 +35,9 @@ _BATCH = 1 << 16
 _MOST_LISTED = 1 << 16
 _MOST_SEGMENTS = 128
 """Files open at once in a session."""
-_MOST_ELEMENTS = 1 << 40
 _ROW = 5
 _ID_WORDS = 2
+_DIGEST_WORDS = 4
 
 Key = tuple[bytes, bytes, int]
 """A batch by which parties know that it is the same: id, kind, end."""
@@ -47,7 +49,7 @@ async def taken(
     """Take up to so many elements of each kind from stock: how many there are for all parties, and this one's shares.
 
     Three rounds. `needs` is the same at every party; one without a stock takes part, and then there is nothing. What
-    one party cannot read nobody uses. Raises InvalidMessage.
+    one party cannot read nobody uses, nor anything when parties were told different lists. Raises InvalidMessage.
     """
     kinds = {name_of(kind): kind for kind in needs}
     own: list[Batch] = []
@@ -60,13 +62,17 @@ async def taken(
             stock.drop(batch.id for batch in own if _key(batch) not in common)
     segments = _assigned(common, {name_of(kind): elements for kind, elements in needs.items()})
     shares = stock.take(kinds, segments) if stock is not None else []
-    flags = np.array([share is not None for share in shares], np.uint64)
-    told = await _told(me, parties, flags, len(segments))
+    flags = np.zeros(_MOST_SEGMENTS, np.uint64)
+    flags[: len(shares)] = [share is not None for share in shares]
+    mine = np.concatenate([_digest(segments), flags])
+    said = await _told(me, parties, mine, mine.size)
+    agreed = all(np.array_equal(words[:_DIGEST_WORDS], mine[:_DIGEST_WORDS]) for words in said.values())
+    told = [words[_DIGEST_WORDS:] for words in said.values()]
     at_hand: dict[Demand, int] = {}
     pieces: dict[Demand, list[Material]] = {}
     kind_of = {id: kinds[kind] for id, kind, _ in common}
     for i, segment in enumerate(segments):
-        if all(flag[i] for flag in told.values()) and (share := shares[i]) is not None:
+        if agreed and all(flag[i] for flag in told) and (share := shares[i]) is not None:
             kind = kind_of[segment.id]
             at_hand[kind] = at_hand.get(kind, 0) + segment.stop - segment.start
             pieces.setdefault(kind, []).append(share)
@@ -81,6 +87,13 @@ class Wants:
     most_bytes: int
 
 
+class Filled(NamedTuple):
+    """What a refill made, elements by kind, and the `level` of whoever wants least: no more is made than that."""
+
+    made: dict[Demand, int]
+    level: int
+
+
 async def filled(
     me: int,
     parties: int,
@@ -91,8 +104,8 @@ async def filled(
     draw: Stream,
     now: Callable[[], float],
     alone: Callable[[], bool],
-) -> dict[Demand, int]:
-    """Make material of these kinds with all others, until the level of whoever wants least is reached; what was made.
+) -> Filled:
+    """Make material of these kinds with all others, until the level of whoever wants least is reached.
 
     A kind that a party does not know is left out. It ends before the next batch as soon as one party is not `alone` any
     more. `session`: bytes that name this session and no other. Raises InvalidMessage, and Fault STATE_UNWRITABLE.
@@ -102,9 +115,10 @@ async def filled(
     common = await _common(me, parties, names, own)
     stock.drop(batch.id for batch in own if _key(batch) not in common)
     room = max(0, wants.most_bytes - sum(batch.bytes for batch in stock.batches()))
-    said = np.array([*(wants.elements if name in known else 0 for name in names), room], np.uint64)
-    everyone = await _told(me, parties, said, len(names) + 1)
-    levels = {name: min(int(each[i]) for each in everyone.values()) for i, name in enumerate(names) if name in known}
+    said = np.array([*(name in known for name in names), wants.elements, room], np.uint64)
+    everyone = await _told(me, parties, said, len(names) + 2)
+    level = min(int(each[-2]) for each in everyone.values())
+    levels = {name: level for i, name in enumerate(names) if all(each[i] for each in everyone.values())}
     rooms = {party: int(each[-1]) for party, each in everyone.items()}
     mesh = None
     made: dict[Demand, int] = {}
@@ -121,7 +135,7 @@ async def filled(
         id = derive(session, "batch", number)[: 8 * _ID_WORDS]
         stock.add(id, kind, [(piece, shares[label]) for label, piece in pieces], int(now()))
         made[kind] = made.get(kind, 0) + elements
-    return made
+    return Filled(made, level)
 
 
 async def _common(me: int, parties: int, names: Sequence[bytes], own: Sequence[Batch]) -> dict[Key, int]:
@@ -150,7 +164,7 @@ def _parsed(peer: int, words: Array, names: Sequence[bytes]) -> dict[Key, int]:
     rows = words.reshape(-1, _ROW)
     for row in rows:
         place, first, end = int(row[0]), int(row[-2]), int(row[-1])
-        if place >= len(names) or not first <= end <= _MOST_ELEMENTS or first % UNIT or end % UNIT:
+        if place >= len(names) or not first <= end <= MOST_ELEMENTS or first % UNIT or end % UNIT:
             raise InvalidMessage(peer, "a list of batches that no stock has")
         listed[row[1 : 1 + _ID_WORDS].astype("<u8").tobytes(), names[place], end] = first
     if len({id for id, _, _ in listed}) != len(rows):
@@ -175,6 +189,12 @@ def _assigned(common: Mapping[Key, int], needs: Mapping[bytes, int]) -> list[Seg
             segments.append(Segment(id, start, start + count))
             left[kind] -= count
     return segments
+
+
+def _digest(segments: Sequence[Segment]) -> Array:
+    """What parties compare that are about to use these segments, in this order."""
+    rows = b"".join(id + start.to_bytes(8, "big") + stop.to_bytes(8, "big") for id, start, stop in segments)
+    return np.frombuffer(hashlib.sha256(b"beaver stretches 1" + rows).digest(), "<u8").astype(np.uint64)
 
 
 def due(

@@ -107,7 +107,7 @@ class Node(Server):
         if days := retention.results_days:
             self.results.forget(self.clock.now() - days * _DAY_S)
         if self.stock is not None:
-            self.stock.forget(self.clock.now() - retention.material_days * _DAY_S)
+            self._forget_material(self.stock)
 
     def take_part(self, conversation: Conversation, plan_bytes: bytes) -> None:
         """Judge the plan, load, shake hands, receive material, compute, hand over what is the analyst's."""
@@ -207,8 +207,14 @@ class Node(Server):
     def _trouble(self, fault: Fault) -> None:
         self.log.event("fault", code=fault.code, message=fault.message)
 
+    def _forget_material(self, stock: Stock) -> None:
+        with stock.forgiving():
+            stock.forget(self.clock.now() - self.agreement.retention.material_days * _DAY_S)
+
     def _made(self, agreed: Agreed, schedule: Schedule, conversation: Conversation) -> Source:
         """From stock, and made with the others."""
+        if self.stock is not None:
+            self._forget_material(self.stock)
         session = conversation.session.hex()
         made = made_together(
             agreed,

@@ -6,7 +6,6 @@ before anything is opened the claim is settled: judged again, counted and record
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from mpc.accounting import Loss
-from mpc.disclosure import RowSet
 from mpc.encoding import check_column
 from mpc.errors import DataError
 from mpc.plan import Plan
@@ -29,15 +27,14 @@ from parties.clock import Clock
 from parties.database import Database
 from parties.errors import Fault
 from parties.noise import told_unseen
-from parties.row_sets import RowsOf, row_sets, rows_of, selected, tables_of
-from parties.rows import Words, cells_for, row_hashes, sketch
+from parties.row_sets import RowsOf, numbers_of, row_sets, rows_of, tables_of
+from parties.rows import Contents, Words, row_hashes
 from parties.store import Store, Version
 from protocols.ring import Array
 
 __all__ = ["Claim", "Privacy"]
 
-_APPLICATION = 0x62656270
-_MOST_SKETCHES = 64
+_APPLICATION = 0x62656271
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,11 @@ class Privacy:
         self._tables = agreement.data.get(party, {})
         self._store = store
         self._clock = clock
+        counted = any(terms.exact_results is not None for terms in self._tables.values())
+        self._remembers = agreement.min_rows > 1 or counted  # else nothing can be against a plan later
         self.unit_rows = unit_rows(agreement.schema())
         """Of every table, by party and name, how many rows belong to one person at most."""
-        self._sketches: dict[tuple[object, ...], Words] = {}
+        self._contents_of: dict[str, tuple[Version, Contents]] = {}
         self._files: dict[str, tuple[Version, bytes]] = {}
         self._lock = threading.Lock()
         self._database = Database(
@@ -85,7 +84,7 @@ class Privacy:
         losses = budget.losses_of(plan, self._party, self.unit_rows)
         for name in losses:
             self._check_units(name)
-        used = list(self._used(plan, versions, row_sets(plan, self._party, drawn)))
+        used = list(self._used(plan, versions, row_sets(plan, self._party, drawn))) if self._remembers else []
         digests = {name: self._store.digest(name) for name in names} if any(plan.of("noisy")) else {}
         return Claim(plan, losses, used, versions, digests)
 
@@ -206,34 +205,33 @@ class Privacy:
             if most is not None and count > most:
                 steps = revealed(claim.plan, [used.result for used in claim.used if used.name == name])
                 yield (
-                    f"{steps}: these would make {count} results without noise of {self._party}.{name}, "
+                    f"{steps}: these would make {count:,} numbers without noise of {self._party}.{name}, "
                     f"where {most} are agreed"
                 )
 
     def _used(self, plan: Plan, versions: Mapping[str, Version], sets: Iterable[RowsOf]) -> Iterator[history.Used]:
-        """Sketches of the rows that results use, of the tables that are agreed. Raises DataError."""
-        cells = cells_for(self._agreement.min_rows)
-        hashes: dict[str, Words] = {}
+        """The rows that results use, of the tables that are agreed. Raises DataError."""
+        numbers = numbers_of(plan)
         for each in sets:
             if (name := each.name) not in versions:
                 continue
-            key = name, versions[name], cells, *sorted(self._tables[name].columns), _key(each.rows)
-            with self._lock:
-                known = self._sketches.get(key)
-            if known is None:
-                if name not in hashes:
-                    hashes[name] = self._hashes(name)
-                if hashes[name].size != rows_of(plan, self._party, name):
-                    raise DataError(
-                        f"{self._party}.{name} has {hashes[name].size:,} rows, the plan was made for another number",
-                        "The table changed since the script was submitted. Submit again.",
-                    )
-                known = sketch(hashes[name][selected(each.rows)], cells)
-            with self._lock:
-                self._sketches[key] = known
-                for old in list(self._sketches)[:-_MOST_SKETCHES]:
-                    del self._sketches[old]
-            yield history.Used(each.result, name, known, each.part)
+            contents = self._contents(name, versions[name])
+            if contents.hashes.size != rows_of(plan, self._party, name):
+                raise DataError(
+                    f"{self._party}.{name} has {contents.hashes.size:,} rows, the plan was made for another number",
+                    "The table changed since the script was submitted. Submit again.",
+                )
+            yield history.Used(each.result, name, each.rows, contents, numbers[each.result])
+
+    def _contents(self, name: str, version: Version) -> Contents:
+        """What a table holds, for as long as its file does not change. Raises DataError."""
+        with self._lock:
+            if (known := self._contents_of.get(name)) and known[0] == version:
+                return known[1]
+        contents = Contents(self._hashes(name))
+        with self._lock:
+            self._contents_of[name] = version, contents
+        return contents
 
     def _hashes(self, name: str) -> Words:
         """Of the rows of a table, as all columns that are agreed have them. Raises DataError."""
@@ -258,7 +256,3 @@ class Privacy:
                 "Leave rows out, or have the owners agree to a larger unit_rows.",
                 peer=self._party,
             )
-
-
-def _key(rows: RowSet) -> object:
-    return rows if isinstance(rows, range) else hashlib.sha256(np.packbits(rows).tobytes()).digest()

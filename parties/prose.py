@@ -108,12 +108,12 @@ def column_range(column: ColumnTerms) -> str:
 
 
 def exact(table: TableTerms) -> str:
-    """How many results without noise the table may give."""
+    """How many numbers without noise the table may give."""
     if table.exact_results is None:
         return "any number of exact results, without noise, may rest on it"
     if not table.exact_results:
         return "no exact result may rest on it: noise is added to each"
-    return f"{table.exact_results:,} exact results, without noise, may rest on it"
+    return f"{table.exact_results:,} exact numbers, without noise, may rest on it, of a list each of its own"
 
 
 def budget(terms: Budget | None) -> str:

@@ -22,10 +22,11 @@ from parties.config import StockTerms
 from parties.control import ControlClient
 from parties.conversation import Conversation
 from parties.errors import Fault
-from parties.handshake import Handshake
+from parties.handshake import Agreed, Handshake
 from parties.material import drive
 from parties.server import Server
 from parties.stock import MOST_KINDS, Stock
+from protocols.correlations import Demand
 from protocols.prg import Stream
 from protocols.rounds import run_alone
 from protocols.stock import described
@@ -56,6 +57,8 @@ class Refilling:
         self._one_at_a_time = threading.Lock()
         self._not_before = 0.0
         self._made = 0
+        self._level = terms.elements
+        self._wanted = 0
         self._in_vain = 0
         self._said = ""
 
@@ -87,11 +90,18 @@ class Refilling:
     def _watch(self) -> None:
         self._not_before = time.monotonic() + self._terms.idle_s
         while not self._server.stopping.wait(_LOOK_EVERY_S):
-            now = time.monotonic()
-            if self._server.running():
-                self._not_before = max(self._not_before, now + self._terms.idle_s)
-            elif now >= self._not_before:
+            if self._is_time(time.monotonic()):
                 self._try()
+
+    def _is_time(self, now: float) -> bool:
+        """Whether no session runs, none did a moment ago, and what was in vain is to be tried again."""
+        if self._wanted != self._stock.wanted:  # by a session since: what was in vain may not be any more
+            self._wanted, self._in_vain = self._stock.wanted, 0
+            self._not_before = now + self._terms.idle_s
+        if self._server.running():
+            self._not_before = max(self._not_before, now + self._terms.idle_s)
+            return False
+        return now >= self._not_before
 
     def _take_part(self, conversation: Conversation, names: Sequence[bytes]) -> None:
         server, session = self._server, conversation.session.hex()
@@ -112,24 +122,32 @@ class Refilling:
                 server.clock.now,
                 lambda: server.running() == [conversation] and not server.stopping.is_set(),
             )
-            made, words = drive(partial(run_alone, run, WEIGHT), agreed.links)
+            (made, self._level), words = drive(partial(run_alone, run, WEIGHT), agreed.links)
             self._made += sum(made.values())
-            conversation.phase = "record"
-            told = {described(kind, self._parties): elements for kind, elements in made.items()}
-            agreed.send_head(server.audit.record("stock_filled", session=session, elements=told))
-            heads = agreed.receive_heads()
-        server.audit.record("session_closed", heads, session=session, kept=[], delivered=[])
+            if made:
+                conversation.phase = "record"
+                self._record(agreed, session, made)
         seconds = time.perf_counter() - started
         server.log.event("stock_filled", session=session, count=sum(made.values()), bytes=8 * words)
         conversation.tell("done", rounds=0, bytes_sent=8 * words, load=0.0, offline=seconds, online=0.0)
 
+    def _record(self, agreed: Agreed, session: str, made: Mapping[Demand, int]) -> None:
+        """Enter what was made, which is the same at every party."""
+        audit = self._server.audit
+        told = {described(kind, self._parties): elements for kind, elements in made.items()}
+        agreed.send_head(audit.record("stock_filled", session=session, elements=told))
+        audit.record("session_closed", agreed.receive_heads(), session=session, kept=[], delivered=[])
+
     def _lacking(self) -> list[bytes]:
-        """The kinds of which this node has too little, and has room for more."""
+        """All kinds, if of one there is less than all parties want, as far as is known, and room here for more.
+
+        All, because others may have lost what this node has.
+        """
         kinds, batches = self._stock.kinds(), self._stock.batches()
         room = self._terms.most_bytes - sum(batch.bytes for batch in batches)
         there = {(batch.id, batch.kind, batch.end): batch.next for batch in batches}
-        wanted = due(kinds, dict.fromkeys(kinds, self._terms.elements), {self._index: room}, there)
-        return list(dict.fromkeys(name for name, _ in wanted))
+        wanted = due(kinds, dict.fromkeys(kinds, min(self._terms.elements, self._level)), {self._index: room}, there)
+        return list(kinds) if wanted else []
 
     def _try(self) -> None:
         """A refill, if one is due; after one in vain the next one waits, twice as long each time.

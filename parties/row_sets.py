@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mpc.disclosure import RowSet, rows_alike
+from mpc.disclosure import rows_alike
 from mpc.plan import Plan
 from mpc.sampling import Draw, Rows
+from parties.rows import Partition
 
-__all__ = ["MOST_WEIGHTS", "RowsOf", "row_sets", "rows_of", "selected", "tables_of"]
+__all__ = ["MOST_WEIGHTS", "RowsOf", "numbers_of", "row_sets", "rows_of", "tables_of"]
 
 MOST_WEIGHTS = 256
 """By which one result may weigh the rows of a table: a node remembers the rows of each."""
@@ -20,37 +20,38 @@ MOST_WEIGHTS = 256
 
 @dataclass(frozen=True)
 class RowsOf:
-    """The rows of a table that a result uses, other than under noise; `part`: only those of one weight."""
+    """The rows of a table that a result uses, other than under noise, by how they weigh."""
 
     result: str
     name: str
-    rows: RowSet
-    part: bool = False
+    rows: Partition
 
 
 def row_sets(plan: Plan, party: str, drawn: Mapping[Draw, Rows]) -> Iterator[RowsOf]:
-    """For each result the rows that it uses, by table; where they weigh differently, then those of each weight.
+    """For each result the rows that it uses, by table; those of a random sample by themselves.
 
-    `drawn`: the rows of random samples; others are not looked at. Raises PlanError for a plan that is too large.
+    `drawn`: the rows of random samples; others are not looked at. Classes beyond MOST_WEIGHTS, for which a plan is
+    refused, are one. Raises PlanError for a plan that is too large.
     """
     for result, tables in rows_alike(plan, party).items():
         for called, rows in tables.items():
             name, *sample = called.split(" ")
-            draw = (name, int(sample[0]), int(sample[1])) if sample else None
-            if draw is not None and draw not in drawn:
-                continue
-            for part, some in _by_weight(rows):
-                if draw is None:
-                    yield RowsOf(result, name, some, part)
-                else:
-                    mask = np.zeros(rows_of(plan, party, name), np.bool_)
-                    mask[drawn[draw][selected(some)]] = True
-                    yield RowsOf(result, name, mask, part)
+            length = rows_of(plan, party, name)
+            if not isinstance(rows, range):
+                rows = np.minimum(rows, MOST_WEIGHTS)
+            if sample:
+                draw = (name, int(sample[0]), int(sample[1]))
+                if draw not in drawn:
+                    continue
+                weights = np.zeros(length, np.int64)
+                weights[drawn[draw]] = Partition.of(rows, len(drawn[draw])).each
+                rows = weights
+            yield RowsOf(result, name, Partition.of(rows, length))
 
 
-def selected(rows: RowSet) -> slice | NDArray[np.bool_]:
-    """The rows as an index."""
-    return slice(rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows
+def numbers_of(plan: Plan) -> Mapping[str, int]:
+    """How many numbers each result holds."""
+    return {step.params["name"]: plan.types[i].size for i, step in plan.of("reveal")}
 
 
 def tables_of(plan: Plan, party: str) -> list[str]:
@@ -63,12 +64,3 @@ def rows_of(plan: Plan, party: str, name: str) -> int:
     """How many rows a plan was made for."""
     own = (step.params for op in ("column", "count") for _, step in plan.of(op) if step.params["party"] == party)
     return max(int(params["rows"]) for params in own if params["table"] == name)
-
-
-def _by_weight(rows: range | NDArray[np.int64]) -> Iterator[tuple[bool, RowSet]]:
-    if isinstance(rows, range):
-        yield False, rows
-        return
-    yield False, rows > 0
-    weights = min(int(rows.max(initial=0)), MOST_WEIGHTS)
-    yield from ((True, rows == weight) for weight in range(1, weights + 1) if weights > 1)

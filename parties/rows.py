@@ -1,28 +1,108 @@
-"""Sets of rows, remembered in little room: enough to tell whether two of them differ by few rows.
+"""Rows of a table in classes, remembered exactly; and whether two results together tell of few rows.
 
-Every row has a hash of its values; a set's sketch has cells, each the sum modulo 2^64 of the hashes of the rows that
-fall into it. Rows that are in one set and not in the other change one cell each, so sets whose sketches differ in k
-cells differ by k rows at least; sets that differ by few rows never differ in many cells. Rows that hold the same count
-one by one.
+A combination of the numbers of one result weighs all rows of a class alike. Two results cut the rows into cells: those
+of one class in the one and of another in the other, "not used" being a class too. The two are near when a cell has some
+rows, but fewer than agreed. Only one kind of cell may: where class A meets class B, when there are enough rows of A
+that the other result does not use, and enough of B that the one does not use.
+
+Then no combination of both depends on some rows, but fewer than agreed: it would be one in which all cells of enough
+rows cancel. So A and B of any smaller cell had weight 0, each by itself, and that cell canceled as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cells_for", "differing_cells", "row_hashes", "sketch"]
+__all__ = ["Contents", "Partition", "Words", "near", "numbered", "row_hashes"]
 
 Words = NDArray[np.uint64]
+_Numbers = NDArray[np.int64]
 
-_CELLS_A_ROW = 16
-_FEWEST_CELLS = 1 << 10
-_MOST_CELLS = 1 << 20
 _BLOCK = 1 << 20
+_MOST_COUNTS = 1 << 26
+"""Of rows that hold the same, by the cells they may be in: beyond, any may be in any."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The rows of a table in classes, 0 for those not used: runs of neighbours of one class, each up to its end."""
+
+    ends: _Numbers
+    classes: _Numbers
+
+    @staticmethod
+    def of(classes: range | _Numbers, length: int) -> Partition:
+        """A class for each of `length` rows; or a range of rows that are of one class, the only one."""
+        if isinstance(classes, range) and classes and classes.step == 1:
+            ends = np.array([classes.start, classes.stop, length], np.int64)
+            runs = np.array([0, 1, 0], np.int64)[np.diff(ends, prepend=0) > 0]
+            return Partition(np.unique(ends[ends > 0]), runs)
+        if isinstance(classes, range):
+            chosen, classes = classes, np.zeros(length, np.int64)
+            classes[chosen.start : chosen.stop : chosen.step] = 1
+        last = np.append(classes[1:] != classes[:-1], True)[: classes.size]
+        kinds, first, runs = np.unique(classes[last], return_index=True, return_inverse=True)
+        first[kinds == 0] = -1  # numbered as they come, so that the same classes have the same numbers
+        ranks = np.argsort(np.argsort(first)) + (0 not in kinds)
+        return Partition(np.flatnonzero(last) + 1, ranks[runs.reshape(-1)])
+
+    @staticmethod
+    def decode(encoded: bytes) -> Partition:
+        """What `encode` made."""
+        ends, classes = np.frombuffer(encoded, "<i8").reshape(2, -1)
+        return Partition(ends, classes)
+
+    def encode(self) -> bytes:
+        """The same for the same classes."""
+        return np.stack([self.ends, self.classes]).astype("<i8").tobytes()
+
+    @property
+    def each(self) -> _Numbers:
+        """The class of every row."""
+        return np.repeat(self.classes, np.diff(self.ends, prepend=0))
+
+    @property
+    def sizes(self) -> _Numbers:
+        """How many rows each class has."""
+        return _counted(self.classes, np.diff(self.ends, prepend=0), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a table held: a hash of every row, in order."""
+
+    hashes: Words
+
+    @cached_property
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.hashes.astype("<u8", copy=False).tobytes()).digest()
+
+
+def near(one: Partition, other: Partition, least: int, held: tuple[_Numbers, _Numbers] | None = None) -> int:
+    """How many rows, of fewer than `least`, two results together may tell of; 0 if they tell of no so few.
+
+    `held`: what each row held at the time of each, as `numbered` has it, when the table changed in between. Rows that
+    hold the same may each be any of them. A class of fewer than `least` rows, from when that was lower, is told anyway.
+    """
+    fewest, most = _cells(one, other) if held is None else _cells_by_contents(one, other, *held)
+    small = (most > 0) & (fewest < np.minimum(*np.ix_(_told(one, least), _told(other, least))))
+    left_by_other, left_by_one = fewest[1:, :1] >= least, fewest[:1, 1:] >= least
+    small[1:, 1:] &= ~(left_by_other & left_by_one)
+    small[0, 0] = False
+    return min(map(int, most[small]), default=0)
+
+
+def numbered(one: Contents, other: Contents) -> tuple[_Numbers, _Numbers]:
+    """A number for each row of both, from 0, the same for rows that hold the same."""
+    numbers = np.unique(np.concatenate([one.hashes, other.hashes]), return_inverse=True)[1].reshape(-1)
+    return numbers[: one.hashes.size], numbers[one.hashes.size :]
 
 
 def row_hashes(columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]]) -> Words:
@@ -37,34 +117,55 @@ def row_hashes(columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]]) -
     return hashes
 
 
-def cells_for(rows: int) -> int:
-    """So many cells that sets which differ by more than this many rows differ in more cells, as a rule."""
-    wanted = min(max(_CELLS_A_ROW * rows, _FEWEST_CELLS), _MOST_CELLS)
-    return 1 << (wanted - 1).bit_length()
+def _told(partition: Partition, least: int) -> _Numbers:
+    """How many rows of each class are enough: no more than it has."""
+    told = np.minimum(partition.sizes, least)
+    told[0] = least
+    return told
 
 
-def sketch(hashes: Words, cells: int) -> Words:
-    """The sketch of the rows with these hashes. `cells`: a power of 2."""
-    sums = np.zeros(cells, np.uint64)
-    apart = _apart(hashes)
-    np.add.at(sums, (apart >> np.uint64(32)).astype(np.intp) & (cells - 1), apart)
-    return sums
+def _cells(one: Partition, other: Partition) -> tuple[_Numbers, _Numbers]:
+    """How many rows each cell has, of the same table: at least, and at most."""
+    ends = np.sort(np.concatenate([one.ends, other.ends]))
+    mine = one.classes[np.searchsorted(one.ends, ends)]
+    theirs = other.classes[np.searchsorted(other.ends, ends)]
+    cells = _table(one, other, mine, theirs, np.diff(ends, prepend=0))
+    return cells, cells
 
 
-def differing_cells(one: Words, other: Words) -> int:
-    """In how many cells two sketches differ; the finer one is made as coarse as the other."""
-    cells = min(one.size, other.size)
-    coarse = [each.reshape(-1, cells).sum(axis=0, dtype=np.uint64) for each in (one, other)]
-    return int(np.count_nonzero(coarse[0] != coarse[1]))
+def _cells_by_contents(
+    one: Partition, other: Partition, before: _Numbers, after: _Numbers
+) -> tuple[_Numbers, _Numbers]:
+    """The same of a table that changed: a row that is not in it any more, or was not yet, is one not used then."""
+    kinds = 1 + max(before.max(initial=-1), after.max(initial=-1))
+    counts = np.bincount(before, minlength=kinds), np.bincount(after, minlength=kinds)
+    total = np.maximum(*counts)
+    classes = np.zeros((2, kinds), np.int64)
+    classes[0][before], classes[1][after] = one.each, other.each
+    once, several = total == 1, total > 1
+    fewest = _table(one, other, classes[0][once], classes[1][once], total[once])
+    most = fewest.copy()
+    if np.count_nonzero(several) * fewest.size > _MOST_COUNTS:
+        return fewest, most + total[several].sum()
+    held = []  # of what several rows hold: how many are of each class
+    for partition, side, count in ((one, before, counts[0]), (other, after, counts[1])):
+        table = np.zeros((np.count_nonzero(several), partition.sizes.size), np.int64)
+        np.add.at(table, ((np.cumsum(several) - 1)[side[several[side]]], partition.each[several[side]]), 1)
+        table[:, 0] += (total - count)[several]
+        held.append(table)
+    for i, column in enumerate(held[0].T):
+        fewest[i] += np.maximum(column[:, None] + held[1] - total[several][:, None], 0).sum(axis=0)
+        most[i] += np.minimum(column[:, None], held[1]).sum(axis=0)
+    return fewest, most
 
 
-def _apart(hashes: Words) -> Words:
-    """Equal rows apart: the second of them is another than the first, in every set alike."""
-    ordered = np.sort(hashes)
-    first = np.ones(ordered.size, np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    places = np.arange(ordered.size)
-    return _mixed(ordered ^ (places - np.maximum.accumulate(np.where(first, places, 0))).astype(np.uint64) * _ODD)
+def _table(one: Partition, other: Partition, mine: _Numbers, theirs: _Numbers, rows: _Numbers) -> _Numbers:
+    shape = one.sizes.size, other.sizes.size
+    return _counted(mine * shape[1] + theirs, rows, shape[0] * shape[1]).reshape(shape)
+
+
+def _counted(places: _Numbers, rows: _Numbers, length: int) -> _Numbers:
+    return np.bincount(places, rows, minlength=length).astype(np.int64)  # exact: far below 2^53
 
 
 def _mixed(words: Words) -> Words:

@@ -7,6 +7,8 @@ and nothing is ever handed out twice. What is bound to another agreement, consor
 
 from __future__ import annotations
 
+import errno
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,24 +16,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from parties.database import Database
 from parties.errors import Fault
 from parties.sealed import Damaged, Sealed, own_key, write_sealed
-from parties.stock_index import Batch, bound_by, form_of, known, listed, name_of, opened, remove
+from parties.stock_index import CHUNK, Batch, bound_by, form_of, known, listed, name_of, opened, remove
 from protocols.correlations import Demand, Material
 from protocols.prg import derive
 from protocols.stock import UNIT, cut, joined, lengthened, packed, rounded, unit_words, unpacked
 
 __all__ = [
-    "CHUNK",
     "MOST_KINDS",
     "Segment",
     "Stock",
 ]
 
-CHUNK = 1 << 14
-"""Elements of a record."""
 MOST_KINDS = 64
-"""That are remembered: those that plans wanted first are forgotten first."""
+"""That are remembered: those that plans wanted longest ago are forgotten first."""
+
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR}
+"""What keeps a file from being opened now, and says nothing about it."""
 
 
 class Segment(NamedTuple):
@@ -46,40 +49,42 @@ class Stock:
     """One party's stock, in its state folder. For any number of threads, of one process.
 
     `party`: the index; `binding`: the digest of what the material is for; `trouble`: told of faults that cost material
-    and nothing else. Raises Fault STATE_UNWRITABLE. A database that is damaged is given up with all that it lists.
+    and nothing else. Raises Fault STATE_UNWRITABLE. A database that is damaged is given up with all that it lists: at
+    the start, or by the method that finds it so, which raises Fault STATE_DAMAGED then; the next one finds a new stock.
     """
 
     def __init__(
         self, state: Path, party: int, binding: bytes, trouble: Callable[[Fault], None] = lambda fault: None
     ) -> None:
+        self._state = state
         self._party = party
+        self._binding = binding
         self._trouble = trouble
         self._folder = state / "stock"
-        key = own_key(state / "stock.key")
-        self._bound = bound_by(key, binding, party)
-        self._key = derive(key, "stock files", binding, party)
+        self._giving_up = threading.Lock()
+        self.wanted = 0
+        """How often plans wanted material of it, since it was opened."""
         try:
-            self._database = opened(state)
+            self._begin()
         except Fault as fault:
             if fault.code != "STATE_DAMAGED":
                 raise
             trouble(fault)
             remove(state)
-            self._database = opened(state)
-        self._begin()
+            self._begin()
 
     def kinds(self) -> dict[bytes, Demand]:
-        """The kinds that plans wanted so far, by name, those that came first first."""
-        with self._database.reading() as connection:
-            return known(connection)
+        """The kinds that plans wanted so far, by name, those that were wanted longest ago first."""
+        with self._sound() as database:
+            return known(database)
 
     def remember(self, kinds: Iterable[Demand]) -> None:
         """Note that plans want these kinds."""
+        self.wanted += 1
         forms = {name_of(kind): form_of(kind) for kind in kinds}
-        known = self.kinds()
-        if new := {name: form for name, form in forms.items() if name not in known}:
-            with self._database.transaction() as connection:
-                connection.executemany("insert or ignore into kind values (?, ?)", new.items())
+        if not forms.keys() <= set(list(self.kinds())[-len(forms) :]):
+            with self._sound() as database, database.transaction() as connection:
+                connection.executemany("insert or replace into kind values (?, ?)", forms.items())
                 connection.execute(
                     "delete from kind where rowid not in (select rowid from kind order by rowid desc limit ?)",
                     (MOST_KINDS,),
@@ -87,8 +92,8 @@ class Stock:
 
     def batches(self) -> list[Batch]:
         """All that is there, by id."""
-        with self._database.reading() as connection:
-            return listed(connection)
+        with self._sound() as database:
+            return listed(database)
 
     def add(self, id: bytes, kind: Demand, pieces: Sequence[tuple[Demand, Material]], made: int) -> None:
         """Keep a new batch: stretches of CHUNK elements of this kind, the last one of any whole units.
@@ -103,7 +108,7 @@ class Stock:
         except OSError as error:
             raise _unwritable(path, error) from None
         try:
-            with self._database.transaction() as connection:
+            with self._sound() as database, database.transaction() as connection:
                 connection.execute(
                     "insert into batch values (?, ?, 0, ?, ?, ?)",
                     (id, name, sum(rounded(piece) for piece, _ in pieces), made, size),
@@ -135,11 +140,8 @@ class Stock:
     def drop(self, ids: Iterable[bytes]) -> None:
         """Forget batches, and delete their files."""
         if gone := list(ids):
-            with self._database.transaction() as connection:
-                connection.executemany("delete from batch where id = ?", [(id,) for id in gone])
-            for id in gone:
-                with suppress(OSError):  # found again at the next start
-                    self._path(id).unlink(missing_ok=True)
+            with self._sound() as database:
+                self._delete(database, gone)
 
     def forget(self, before: float) -> None:
         """Delete what was made before a time, in seconds since 1970."""
@@ -157,25 +159,65 @@ class Stock:
         """Close the database."""
         self._database.close()
 
+    @contextmanager
+    def _sound(self) -> Iterator[Database]:
+        """The database. When it turns out to be damaged, the stock is given up, and what was wanted of it fails."""
+        database = self._database
+        try:
+            yield database
+        except Fault as fault:
+            if fault.code == "STATE_DAMAGED":
+                with self._giving_up:
+                    if database is self._database:  # not done by another thread meanwhile
+                        remove(self._state)
+                        database.close()
+                        self._begin()
+            raise
+
     def _begin(self) -> None:
-        """Delete what is bound to something else, and files and rows without each other."""
-        with self._database.transaction() as connection:
+        """Open the database; delete what is bound to something else, and files and rows without each other."""
+        key = own_key(self._state / "stock.key")
+        self._bound = bound_by(key, self._binding, self._party)
+        self._key = derive(key, "stock files", self._binding, self._party)
+        database = opened(self._state)
+        try:
+            self._sweep(database)
+        except BaseException:
+            database.close()
+            raise
+        self._database = database
+
+    def _sweep(self, database: Database) -> None:
+        with database.transaction() as connection:
             bound = connection.execute("select digest from binding").fetchone()
             if bound is None or bound[0] != self._bound:
                 connection.execute("delete from batch")
                 connection.execute("delete from kind")
                 connection.execute("insert or replace into binding values (1, ?)", (self._bound,))
-        batches = {self._path(batch.id): batch for batch in self.batches()}
-        found = set(self._folder.iterdir()) if self._folder.exists() else set()
-        self.drop(batch.id for path, batch in batches.items() if path not in found or batch.next == batch.end)
+        batches = {self._path(batch.id): batch for batch in listed(database)}
+        try:
+            found = set(self._folder.iterdir())
+        except FileNotFoundError:
+            found = set()
+        except OSError as error:
+            raise _unwritable(self._folder, error) from None
+        gone = [batch.id for path, batch in batches.items() if path not in found or batch.next == batch.end]
+        self._delete(database, gone)
         for path in found - batches.keys():
             with suppress(OSError):
                 path.unlink()
 
+    def _delete(self, database: Database, ids: Sequence[bytes]) -> None:
+        with database.transaction() as connection:
+            connection.executemany("delete from batch where id = ?", [(id,) for id in ids])
+        for id in ids:
+            with suppress(OSError):  # found again at the next start
+                self._path(id).unlink(missing_ok=True)
+
     def _reserve(self, segments: Sequence[Segment]) -> list[bool]:
         """Move the cursors past all segments of which nothing was taken before; which these are."""
         reserved = []
-        with self._database.transaction() as connection:
+        with self._sound() as database, database.transaction() as connection:
             for id, start, stop in segments:
                 moved = connection.execute(
                     "update batch set next = ? where id = ? and next <= ? and ? < ? and ? <= end",
@@ -191,8 +233,11 @@ class Stock:
         size = 8 * unit_words(kinds[batch.kind], self._party) * (CHUNK // UNIT)
         try:
             file = Sealed(self._path(batch.id), self._key, batch.id + batch.kind, size)
-        except (OSError, Damaged):
-            self._damaged(batch)
+        except (OSError, Damaged) as error:
+            if isinstance(error, OSError) and error.errno in _PASSING:
+                self._trouble(_unreadable(self._path(batch.id), error))
+            else:
+                self._damaged(batch)
             return None
         stack.callback(file.close)
         return file
@@ -205,7 +250,8 @@ class Stock:
             for number in range(segment.start // CHUNK, -(-segment.stop // CHUNK)):
                 first, last = number * CHUNK, min((number + 1) * CHUNK, batch.end)
                 record = np.frombuffer(file.record(number, 8 * words * ((last - first) // UNIT)), "<u8")
-                held = unpacked(lengthened(kind, last - first), self._party, record.astype(np.uint64, copy=False))
+                # a copy: whoever draws shares may write into them
+                held = unpacked(lengthened(kind, last - first), self._party, record.astype(np.uint64))
                 start, stop = max(segment.start, first), min(segment.stop, last)
                 pieces.append(cut(kind, held, start - first, stop - first))
         except (OSError, Damaged):
@@ -225,6 +271,14 @@ class Stock:
 
     def _path(self, id: bytes) -> Path:
         return self._folder / f"{id.hex()}.sealed"
+
+
+def _unreadable(path: Path, error: OSError) -> Fault:
+    return Fault(
+        "STATE_UNWRITABLE",
+        f"{path} cannot be opened now ({error.strerror}): what a session wanted of it is lost.",
+        "Let the user who runs this process have more files open at once, or more memory.",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> Fault:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +14,15 @@ import msgpack
 from parties.agreement import Agreement
 from parties.config import Consortium
 from parties.database import Database
-from parties.sealed import KEY_BYTES
+from parties.errors import Fault
+from parties.sealed import KEY_BYTES, OVERHEAD
 from protocols.correlations import Demand
 from protocols.prg import derive
-from protocols.stock import of_plain, plain
+from protocols.stock import UNIT, of_plain, plain
 
 __all__ = [
+    "CHUNK",
+    "MOST_ELEMENTS",
     "Batch",
     "Contents",
     "binding_of",
@@ -35,6 +37,13 @@ __all__ = [
     "remove",
 ]
 
+CHUNK = 1 << 14
+"""Elements of a record."""
+MOST_ELEMENTS = 1 << 40
+"""Of a batch."""
+
+_ID_BYTES = 16
+_NAME_BYTES = 32
 _APPLICATION = 0x62656173
 _TABLES = """
 create table binding (one integer primary key check (one = 1), digest blob not null) strict;
@@ -59,14 +68,26 @@ class Batch(NamedTuple):
     bytes: int = 0
 
 
-def listed(connection: sqlite3.Connection) -> list[Batch]:
-    """All batches, by id."""
-    return [Batch(*row) for row in connection.execute(_BATCHES)]
+def listed(database: Database) -> list[Batch]:
+    """All batches, by id. Raises Fault STATE_DAMAGED where a row is none that a stock writes."""
+    with database.reading() as connection:
+        batches = [Batch(*row) for row in connection.execute(_BATCHES)]
+    if not all(_is_sound(batch) for batch in batches):
+        raise database.damaged()
+    return batches
 
 
-def known(connection: sqlite3.Connection) -> dict[bytes, Demand]:
-    """The kinds that plans wanted so far, by name, those that came first first."""
-    return {name: of_plain(msgpack.unpackb(form)) for name, form in connection.execute(_KINDS)}
+def known(database: Database) -> dict[bytes, Demand]:
+    """The kinds that plans wanted so far, by name, those that were wanted longest ago first.
+
+    Raises Fault STATE_DAMAGED as `listed` does.
+    """
+    with database.reading() as connection:
+        rows = connection.execute(_KINDS).fetchall()
+    try:
+        return {name: _kind(name, form) for name, form in rows}
+    except ValueError:
+        raise database.damaged() from None
 
 
 def name_of(kind: Demand) -> bytes:
@@ -94,9 +115,10 @@ def contents(state: Path, party: int, binding: bytes) -> Contents | None:
     """
     if not (state / "stock.sqlite").exists():
         return None
-    with closing(opened(state)) as database, database.reading() as connection:
-        batches, kinds = listed(connection), known(connection)
-        bound = connection.execute("select digest from binding").fetchone()
+    with closing(opened(state)) as database:
+        batches, kinds = listed(database), known(database)
+        with database.reading() as connection:
+            bound = connection.execute("select digest from binding").fetchone()
     try:
         key = (state / "stock.key").read_bytes()
     except OSError:
@@ -105,18 +127,37 @@ def contents(state: Path, party: int, binding: bytes) -> Contents | None:
     return Contents(batches, kinds, present)
 
 
-def discard(state: Path) -> None:
-    """Delete all batches in a state folder, whether its node runs or not. Raises Fault as `contents` does."""
+def discard(state: Path) -> int | None:
+    """Delete all batches in a state folder, whether its node runs or not, and kinds that are none.
+
+    How many batches; None where there is no stock. Raises Fault as `contents` does, but for damaged rows.
+    """
+    if not (state / "stock.sqlite").exists():
+        return None
     with closing(opened(state)) as database, database.transaction() as connection:
-        connection.execute("delete from batch")
+        count = connection.execute("delete from batch").rowcount
+        for name, form in connection.execute(_KINDS).fetchall():
+            try:
+                _kind(name, form)
+            except ValueError:
+                connection.execute("delete from kind where name = ?", (name,))
     for path in (state / "stock").glob("*.sealed"):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder, say: nothing that a stock wrote
+            path.unlink(missing_ok=True)
+    return count
 
 
 def remove(state: Path) -> None:
-    """Delete the whole stock in a state folder, if there is one; its key too. Of a process that does not run."""
-    for name in ("stock.sqlite", "stock.sqlite-journal", "stock.key"):
-        (state / name).unlink(missing_ok=True)
+    """Delete the whole stock in a state folder, if there is one; its key too. Raises Fault STATE_UNWRITABLE."""
+    try:
+        for name in ("stock.sqlite", "stock.sqlite-journal", "stock.key"):
+            (state / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise Fault(
+            "STATE_UNWRITABLE",
+            f"{state / name} cannot be deleted ({error.strerror}).",
+            "See that it is a file, and that it belongs to the user who runs this process, then start again.",
+        ) from None
     shutil.rmtree(state / "stock", ignore_errors=True)
 
 
@@ -139,3 +180,21 @@ def bound_by(key: bytes, binding: bytes, party: int) -> bytes:
 def form_of(kind: Demand) -> bytes:
     """A kind as bytes, always the same."""
     return bytes(msgpack.packb(plain(kind)))
+
+
+def _kind(name: bytes, form: bytes) -> Demand:
+    """The kind of a row. Raises ValueError for a row that no stock writes."""
+    if hashlib.sha256(form).digest() != name:
+        raise ValueError("the form of a kind is not what its name says")
+    return of_plain(msgpack.unpackb(form))
+
+
+def _is_sound(batch: Batch) -> bool:
+    """Whether a stock may have listed this batch. Its file has a salt, a tag a record, and so many words a unit."""
+    id, kind, next, end, _, size = batch
+    if len(id) != _ID_BYTES or len(kind) != _NAME_BYTES:
+        return False
+    if not 0 <= next <= end <= MOST_ELEMENTS or end == 0 or next % UNIT or end % UNIT:
+        return False
+    words = size - OVERHEAD * (1 + -(-end // CHUNK))
+    return words >= 0 and words % (8 * (end // UNIT)) == 0

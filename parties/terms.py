@@ -153,8 +153,9 @@ class CountNoise(Document):
 class TableTerms(Document):
     """A table of one party: at most so many rows, and the columns that take part.
 
-    `exact_results`: how many results without noise may depend on it; None for any number. `unit`: the column that says
-    to whom a row belongs, as a number, where persons have several rows, `unit_rows` at most; it takes no part itself.
+    `exact_results`: how many numbers without noise may depend on it, of an array each of its elements; None for any.
+    `unit`: the column that says to whom a row belongs, as a number, where persons have several rows, `unit_rows` at
+    most; it takes no part itself.
     `counts`: whether exact numbers of rows are told, or rounded down to a multiple of the smallest group, or with noise
     as `count_noise` says, and never more than there are; then the last rows of the table do not take part.
     """

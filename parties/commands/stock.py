@@ -38,6 +38,9 @@ def stock(directory: Folder = Path(), own: Own = "", as_json: AsJson = False, em
         if config.name not in consortium.party_names:
             raise BeaverError(f"{config.name} is no party: it has no stock", "Name a party's folder, or --as one.")
         index = consortium.party_names.index(config.name)
+        if empty and (count := discard(config.state)) is not None:
+            print(f"{config.name}: {count:,} batches deleted")
+            return
         found = contents(config.state, index, binding_of(consortium, agreement))
         if found is None:
             raise BeaverError(
@@ -45,10 +48,6 @@ def stock(directory: Folder = Path(), own: Own = "", as_json: AsJson = False, em
                 "A node makes one when it runs with [stock] in its party.toml, under an agreement with "
                 'source = "pairwise" and material_days under [retention].',
             )
-        if empty:
-            discard(config.state)
-            print(f"{config.name}: {len(found.batches):,} batches deleted")
-            return
         rows = _rows(found, consortium.party_names)
         digest = agreement.digest().hex()
         if as_json:

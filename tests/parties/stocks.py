@@ -17,8 +17,8 @@ import numpy as np
 from parties import common_stock, database, sealed, stock, stock_index
 from parties.common_stock import taken
 from parties.errors import Fault
-from parties.stock import CHUNK, Stock
-from parties.stock_index import name_of
+from parties.stock import Stock
+from parties.stock_index import CHUNK, name_of
 from protocols.correlations import Demand, Material
 from protocols.stock import UNIT, lengthened, unit_words, unpacked
 

@@ -279,7 +279,7 @@ def test_it_is_told_in_sentences(tmp_path: Path, consortium: Consortium) -> None
     assert "at least 20 of its rows" in said["smallest group"]
     assert "at most 400 days" in said["kept"]
     table = table_sentence(agreement.data["south"]["visits"])
-    assert table.startswith("one row a visit. At most 6,800 rows; their number is told exactly. 5 exact results, ")
+    assert table.startswith("one row a visit. At most 6,800 rows; their number is told exactly. 5 exact numbers, ")
     assert "epsilon 2, delta 1e-06, in any 365 days" in table
     least = dict(sentences(load(tmp_path, TEXT, consortium), consortium))
     assert least["term"] == "From when every party has signed with no end; any number of computations."

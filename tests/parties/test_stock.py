@@ -4,6 +4,7 @@ that have a stock compute with it.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import resource
@@ -12,6 +13,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parties.common_stock import Wants, due, filled, taken
-from parties.sealed import Damaged, Sealed
-from parties.stock import CHUNK, MOST_KINDS, Segment, Stock
-from parties.stock_index import Batch, contents, discard, name_of
+from parties.sealed import KEY_BYTES, OVERHEAD, Damaged, Sealed, write_sealed
+from parties.stock import MOST_KINDS, Segment, Stock
+from parties.stock_index import CHUNK, Batch, contents, discard, name_of, remove
+from protocols.boolean import Monomials, monomials
+from protocols.conversion import DaBits
 from protocols.correlations import Demand, Triple
 from protocols.masking import Mask
 from protocols.ot.messages import InvalidMessage
 from protocols.prg import Stream
 from protocols.products import Product
+from protocols.rounds import Exchange
 from protocols.selection import BitProduct
-from protocols.stock import UNIT, joined, lengthened
+from protocols.stock import UNIT, Shares, StockSource, joined, lengthened, plain
+from protocols.truncation import OwnBits, TruncationPair
 
 sys.path.insert(0, str(Path(__file__).parent))
 from consortium import refused
@@ -186,7 +192,50 @@ def test_one_without_a_stock_takes_part(tmp_path: Path) -> None:
     assert not stocks.there(0), "of no use any more"
 
 
+EVERY = [
+    TRIPLE,
+    Triple(Product("multiply", (UNIT,), (UNIT,)), (0,), (1,)),
+    OwnBits(UNIT),
+    TruncationPair(2, UNIT, 13),
+    DaBits(2, UNIT, 1),
+    DaBits(2, UNIT, 3),
+    CHOICE,
+    Mask(2, UNIT, 16),
+    Mask(2, UNIT, 3, borrows=True),
+    Monomials(2, 1, 5, monomials([(0, 1, 2, 3), (2, 4)])),
+]
+
+
+@pytest.mark.parametrize("kind", EVERY, ids=lambda kind: str(plain(kind)[:2]))
+@pytest.mark.parametrize("start", [0, CHUNK - UNIT])
+def test_protocols_may_write_into_what_they_draw(tmp_path: Path, kind: Demand, start: int) -> None:
+    """As they may into material of any other source; of one record and of two."""
+    stocks = Stocks(tmp_path, 2)
+    stocks.fill(kind, CHUNK + UNIT)
+    demand = lengthened(kind, 2 * UNIT)
+    for stock in stocks.stocks:
+        (batch,) = stock.batches()
+        (held,) = stock.take({name_of(kind): kind}, [Segment(batch.id, start, start + 2 * UNIT)])
+        assert held
+        assert all(share.flags.writeable for share in held.values())
+        drawn = StockSource(Shares([((0,), demand)], {kind: 2 * UNIT}), {kind: held}, {}).draw((0,), demand)
+        for share in drawn.values():
+            np.subtract(share, share, out=share)
+
+
 # what is on the disk
+
+
+def test_equal_records_do_not_look_equal(tmp_path: Path) -> None:
+    """In one file, nor in two under one key and name."""
+    records = [b"same" * 16] * 3
+    key, size = os.urandom(KEY_BYTES), len(records[0]) + OVERHEAD
+    sealed = []
+    for name in ("one", "other"):
+        write_sealed(tmp_path / name, key, b"context", records)
+        content = (tmp_path / name).read_bytes()[OVERHEAD:]
+        sealed += [content[i * size : (i + 1) * size - OVERHEAD] for i in range(len(records))]
+    assert len(set(sealed)) == len(sealed) == 2 * len(records)
 
 
 @pytest.fixture
@@ -387,6 +436,9 @@ def test_old_material_and_old_kinds_are_forgotten(one: Stock) -> None:
     for kind in kinds:
         one.remember([kind])
     assert list(one.kinds().values()) == kinds[3:]
+    one.remember(kinds[3:5])
+    one.remember(kinds[:1])
+    assert list(one.kinds().values()) == [*kinds[6:], *kinds[3:5], kinds[0]], "the one wanted longest ago is forgotten"
 
 
 def test_what_is_shown_and_emptied(tmp_path: Path, one: Stock) -> None:
@@ -406,6 +458,110 @@ def test_what_is_shown_and_emptied(tmp_path: Path, one: Stock) -> None:
     assert one.batches() == []
     assert take(one, TRIPLE, UNIT, 2 * UNIT) is None
     assert list((tmp_path / "stock").iterdir()) == []
+
+
+TAMPERED = {
+    "form is no form": "update kind set form = x'c1'",
+    "form of another": "update kind set form = x'91a3466f6f'",
+    "form without an end": "update kind set form = x'93'",
+    "name": "update kind set name = x'01'",
+    "id": "update batch set id = x'0102'",
+    "kind": "update batch set kind = x'01'",
+    "next inside a unit": "update batch set next = 1",
+    "next below zero": "pragma ignore_check_constraints = 1; update batch set next = -64",
+    "end inside a unit": "update batch set end = end + 1",
+    "end beyond the file": "update batch set end = end + 64",
+    "end without bounds": "update batch set end = end + (1 << 50)",
+    "nothing in it": "update batch set end = 0",
+    "bytes": "update batch set bytes = 0",
+}
+
+
+def tampered(state: Path, how: str) -> None:
+    with closing(sqlite3.connect(state / "stock.sqlite")) as connection:
+        connection.executescript(TAMPERED[how])
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_bad_row_costs_the_stock_and_no_session(tmp_path: Path, how: str, restarted: bool) -> None:
+    """It is told once, all is deleted, and a new stock begins."""
+    stocks, handed = Stocks(tmp_path, 2), Handed()
+    for stock in stocks.stocks:
+        stock.remember([TRIPLE])
+    stocks.fill(TRIPLE, 10 * UNIT)
+    old = [path.name for path in (stocks.state(1) / "stock").iterdir()]
+    tampered(stocks.state(1), how)
+    if restarted:
+        stocks.reopen()
+    for stock in stocks.stocks:
+        with stock.forgiving():
+            stock.remember([TRIPLE])
+    assert stocks.session({TRIPLE: UNIT}, handed) == [{}, {}]
+    assert [fault.code for fault in stocks.troubles] == ["STATE_DAMAGED"]
+    assert not set(old) & {path.name for path in (stocks.state(1) / "stock").glob("*")}
+    for stock in stocks.stocks:
+        stock.remember([TRIPLE])
+        assert list(stock.kinds().values()) == [TRIPLE]
+    stocks.fill(TRIPLE, 2 * UNIT)
+    assert stocks.session({TRIPLE: UNIT}, handed) == [{TRIPLE: UNIT}] * 2
+    stocks.reopen()
+    assert stocks.session({TRIPLE: UNIT}, handed) == [{TRIPLE: UNIT}] * 2
+    assert len(stocks.troubles) == 1
+
+
+@pytest.mark.parametrize("how", TAMPERED.keys() - {"next below zero"})  # the file as a whole is damaged then
+def test_a_bad_row_is_told_and_can_be_emptied(tmp_path: Path, how: str, one: Stock) -> None:
+    one.remember([TRIPLE])
+    one.add(ID, TRIPLE, pieces(TRIPLE, 0, 10 * UNIT, 1), 0)
+    tampered(tmp_path, how)
+    with refused("STATE_DAMAGED", "stock.sqlite"):
+        contents(tmp_path, 0, BINDING)
+    assert discard(tmp_path) == 1
+    shown = contents(tmp_path, 0, BINDING)
+    assert shown is not None
+    assert shown.batches == []
+    assert one.batches() == []
+
+
+def test_what_is_in_the_way_is_told(tmp_path: Path, one: Stock) -> None:
+    """A file where the folder should be, folders where files should be."""
+    one.add(ID, TRIPLE, pieces(TRIPLE, 0, UNIT, 1), 0)
+    one.close()
+    (tmp_path / "stock" / "x.sealed").mkdir()
+    assert discard(tmp_path) == 1
+    shutil.rmtree(tmp_path / "stock")
+    (tmp_path / "stock").write_text("x")
+    with refused("STATE_UNWRITABLE", "stock"):
+        Stock(tmp_path, 0, BINDING)
+    (tmp_path / "stock").unlink()
+    (tmp_path / "stock.sqlite").unlink()
+    (tmp_path / "stock.sqlite").mkdir()
+    with refused("STATE_UNWRITABLE", "stock.sqlite"):
+        remove(tmp_path)
+
+
+def test_no_more_files_for_now_deletes_nothing(tmp_path: Path, one: Stock) -> None:
+    """The segment is burnt, what is left of the batch stays."""
+    one.add(ID, TRIPLE, pieces(TRIPLE, 0, 4 * UNIT, 1), 0)
+    take(one, TRIPLE, 0, UNIT)
+    one._trouble = (told := []).append
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_ = one._opened
+
+    def exhausted(*arguments: Any) -> Any:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            return open_(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    one._opened = exhausted  # type: ignore[method-assign]
+    assert take(one, TRIPLE, UNIT, 2 * UNIT) is None
+    one._opened = open_  # type: ignore[method-assign]
+    assert [fault.code for fault in told] == ["STATE_UNWRITABLE"]
+    assert os.strerror(errno.EMFILE) in told[0].message
+    assert take(one, TRIPLE, 2 * UNIT, 4 * UNIT) is not None
 
 
 # what parties tell each other
@@ -439,6 +595,32 @@ def test_a_list_without_end(one: Stock) -> None:
         answer(taken(0, 2, {TRIPLE: UNIT}, one), {1: np.array([1 << 40], np.uint64)}, {})
 
 
+def test_who_was_told_another_list_uses_nothing(tmp_path: Path) -> None:
+    """Of three, one tells the others that it used different stretches: they notice, and use none."""
+    stocks = Stocks(tmp_path, 3)
+    three = Triple(Product("multiply", (UNIT,), (UNIT,)), (0, 1, 2), (0, 1, 2))
+    stocks.fill(three, 10 * UNIT)
+    id = np.frombuffer(stocks.stocks[2].batches()[0].id, "<u8").tolist()
+
+    async def liar() -> None:
+        one = np.array([1], np.uint64)
+        await Exchange({0: [one], 1: [one]}, {0: 1, 1: 1})
+        lists = {peer: [np.array([0, *id, peer * UNIT, 10 * UNIT], np.uint64)] for peer in (0, 1)}
+        await Exchange(lists, {0: 5, 1: 5})
+        heard = Exchange({}, {0: 132, 1: 132})
+        await heard
+        for peer in (0, 1):  # tells each what it says itself
+            await Exchange({peer: [heard.received[peer]]}, {})
+
+    async def honest(party: int) -> tuple[Any, Any]:
+        return await taken(party, 3, {three: UNIT}, stocks.stocks[party])
+
+    results, _ = together(partial(honest, 0), partial(honest, 1), liar)
+    assert results[:2] == [({}, {})] * 2
+    assert stocks.troubles == []
+    assert stocks.there(0)[name_of(three)] == 9 * UNIT, "what was taken is burnt"
+
+
 def test_the_one_that_used_most_decides(tmp_path: Path) -> None:
     """A party whose state is an old copy makes nobody use anything again."""
     stocks, handed = Stocks(tmp_path, 3), Handed()
@@ -464,7 +646,9 @@ def filling(
     async def one(me: int) -> dict[Demand, int]:
         stock, go_on = stocks.stocks[me], said.get(me, lambda: True)
         draw = Stream(os.urandom(32))
-        return await filled(me, stocks.parties, session, names, stock, wants[me], draw, lambda: 5.0, go_on)
+        done = await filled(me, stocks.parties, session, names, stock, wants[me], draw, lambda: 5.0, go_on)
+        assert done.level == min(each.elements for each in wants.values())
+        return done.made
 
     return together(*(partial(one, me) for me in range(stocks.parties)))[0]
 

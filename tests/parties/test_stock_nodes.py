@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
+import sqlite3
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from parties import material
+from parties import material, node
 from parties.agreement import Agreement
 from parties.config import Consortium, PartyConfig
 from parties.control import ControlClient
 from parties.identity import Identity
+from parties.log import Log
 from parties.stock_index import binding_of, contents
-from protocols.stock import described
+from protocols.selection import BitProduct
+from protocols.stock import UNIT, described
 
 sys.path.insert(0, str(Path(__file__).parent))
 from consortium import PARTIES, Running, eventually, refused
@@ -37,21 +43,31 @@ def below(data: Any) -> Any:
     return (first < second).sum()
 
 
+def multiplied(data: Any) -> Any:
+    """Of two parties' rows: products of what one owns with what the other owns, then of shared values."""
+    first, second = (data.party(party)["t"]["k"] for party in data.parties[:2])
+    return ((first * second) * (second * first)).max()
+
+
+NOTING = [sys.executable, str(Path(__file__).with_name("material_node.py"))]
+MULTIPLIED = max((a * b) ** 2 for a, b in zip(TABLES["north"]["t"]["k"], TABLES["south"]["t"]["k"], strict=True))
 BELOW = sum(a < b for a, b in zip(TABLES["north"]["t"]["k"], TABLES["south"]["t"]["k"], strict=True))
 
 
-def consortium(folder: Path, parties: tuple[str, ...] = PARTIES[:2], kept: str = KEPT) -> Running:
+def consortium(
+    folder: Path, parties: tuple[str, ...] = PARTIES[:2], kept: str = KEPT, levels: Mapping[str, int] | None = None
+) -> Running:
     running = Running(folder, {party: TABLES[party] for party in parties}, source="pairwise")
     running.agree(min_rows=1)
     running.terms(("min_rows = 1", kept))
-    for party in parties:
-        wants_stock(running, party)
+    for party, level in (dict.fromkeys(parties, LEVEL) if levels is None else levels).items():
+        wants_stock(running, party, level)
     return running
 
 
-def wants_stock(running: Running, party: str) -> None:
+def wants_stock(running: Running, party: str, level: int = LEVEL) -> None:
     with (running.folder / party / "party.toml").open("a") as file:
-        file.write(f"\n[stock]\nelements = {LEVEL}\nidle_s = 1\n")
+        file.write(f"\n[stock]\nelements = {level}\nidle_s = 1\n")
 
 
 def held(running: Running, party: str) -> dict[str, int]:
@@ -78,8 +94,8 @@ def shown(running: Running, party: str) -> dict[str, int]:
     return {kind["kind"]: kind["elements"] for kind in found["kinds"]}
 
 
-def is_full(running: Running) -> bool:
-    return all(kinds and min(kinds.values()) >= LEVEL for kinds in (held(running, p) for p in running.parties))
+def is_full(running: Running, level: int = LEVEL) -> bool:
+    return all(kinds and min(kinds.values()) >= level for kinds in (held(running, p) for p in running.parties))
 
 
 def made(running: Running, party: str) -> tuple[int, int]:
@@ -116,6 +132,18 @@ def test_what_was_made_ahead_is_used(running: Running) -> None:
     assert "comparisons" in text
     assert f"{LEVEL:,}" in text
     assert running.beaver("audit", "verify").returncode == 0
+
+
+def test_products_from_stock(running: Running) -> None:
+    """An owner's a is written over when it is used: material from stock allows that as all other does."""
+    assert running.run(multiplied)["result"] == MULTIPLIED
+    assert eventually(lambda: is_full(running), FILLED_S), running.said("north")
+    assert running.run(multiplied)["result"] == MULTIPLIED
+    record = running.beaver("audit", "show", "--as", "north", "--json").stdout
+    told = [json.loads(line) for line in record.splitlines()]
+    used = [entry["content"]["elements"] for entry in told if entry["kind"] == "stock_taken"][-1]
+    assert used["products, north with south"] >= ROWS
+    assert used["products, all parties"] >= ROWS
 
 
 def test_a_damaged_file_costs_time_and_no_result(running: Running) -> None:
@@ -196,6 +224,103 @@ def test_one_party_without_a_stock(tmp_path: Path) -> None:
         assert "south has no stock" in said.stderr
         assert "analyst is no party" in running.beaver("stock", "analyst").stderr
         assert len(running.events("north", "refill_failed")) == 1
+
+
+def test_no_material_is_made_twice(tmp_path: Path) -> None:
+    """Of all words that a party made, in sessions and refills, none comes a second time."""
+    with consortium(tmp_path / "c", levels={}) as running:
+        running.programs = {party: [*NOTING, str(tmp_path / party)] for party in running.parties}
+        running.start()
+
+        def sizes() -> list[int]:
+            return [(tmp_path / party).stat().st_size for party in running.parties]
+
+        assert running.run(below)["result"] == BELOW
+        one = sizes()
+        assert running.run(below)["result"] == BELOW
+        assert sizes() == [2 * size for size in one]
+        for party in running.parties:
+            running.kill(party, signal.SIGTERM)
+            wants_stock(running, party, 2500)
+        running.start()
+        assert running.run(below)["result"] == BELOW
+        assert eventually(lambda: is_full(running, 2500), FILLED_S), running.said("north")
+        before = sizes()
+        for party in reversed(running.parties):  # the first one has them filled again
+            running.beaver("stock", party, "--empty")
+        assert eventually(lambda: is_full(running, 2500), FILLED_S), running.said("north")
+        assert all(now > then for now, then in zip(sizes(), before, strict=True))
+    words = [np.fromfile(tmp_path / party, np.uint64) for party in running.parties]
+    for own in words:
+        assert own.size > 30_000
+        assert len(np.unique(own)) == own.size
+    # shares of 64 bits are equal when the bits are all zero, as some products of four are
+    assert len(np.intersect1d(*words)) < words[0].size // 1000
+
+
+def test_stocks_are_as_full_as_the_one_that_wants_least_has_them(tmp_path: Path) -> None:
+    """There is nothing in vain about that: they are filled again as soon as material was taken."""
+    with consortium(tmp_path / "c", levels={"north": LEVEL, "south": 2500}) as running:
+        running.start()
+
+        def filled() -> int:
+            return len(running.events("north", "stock_filled"))
+
+        assert running.run(below)["result"] == BELOW
+        assert eventually(lambda: is_full(running, 2500), FILLED_S), running.said("north")
+        assert not eventually(lambda: filled() > 1, 3.0)
+        for count in (2, 3):
+            assert running.run(below)["result"] == BELOW
+            assert made(running, "north")[0] > 2500
+            assert eventually(lambda count=count: filled() == count and is_full(running, 2500), FILLED_S)
+        for party in running.parties:
+            assert all(event["count"] for event in running.events(party, "stock_filled"))
+            assert not running.has(party, "refill_failed")
+
+
+def test_after_a_session_no_refill_waits_for_those_in_vain(tmp_path: Path) -> None:
+    """Those of a node whose peers are down."""
+    with consortium(tmp_path / "c") as running:
+        north = node.Node(PartyConfig.load(running.folder / "north" / "party.toml"), Log("north", io.StringIO()))
+        refilling, stock = north._refilling, north.stock
+        assert refilling is not None
+        assert stock is not None
+        stock.remember([BitProduct(2, UNIT)])
+        now = time.monotonic()
+        assert refilling._is_time(now + 2) is False, "the session may go on"
+        assert refilling._is_time(now + 4)
+        refilling._try()
+        later = time.monotonic() + 4
+        assert not refilling._is_time(later)
+        stock.remember([BitProduct(2, UNIT)])
+        assert not refilling._is_time(later - 2)
+        assert refilling._is_time(later)
+        north.stop()
+        north.serve()  # to its end
+
+
+def test_material_that_is_too_old_is_not_used(running: Running) -> None:
+    assert running.run(below)["result"] == BELOW
+    assert eventually(lambda: is_full(running), FILLED_S), running.said("north")
+    with closing(sqlite3.connect(running.folder / "south" / "state" / "stock.sqlite")) as database:
+        database.executescript("update batch set made = made - 31 * 86400")
+    assert running.run(below)["result"] == BELOW
+    assert made(running, "north")[0] == 0
+
+
+def test_a_bad_row_breaks_no_node(tmp_path: Path) -> None:
+    with consortium(tmp_path / "c", levels=dict.fromkeys(PARTIES[:2], 2500)) as running:
+        running.start()
+        assert running.run(below)["result"] == BELOW
+        assert eventually(lambda: is_full(running, 2500), FILLED_S), running.said("north")
+        with closing(sqlite3.connect(running.folder / "south" / "state" / "stock.sqlite")) as database:
+            database.executescript("update kind set form = x'c1' where rowid = 1")
+        assert running.run(below)["result"] == BELOW
+        assert [event["code"] for event in running.events("south", "fault")] == ["STATE_DAMAGED"]
+        assert running.run(below)["result"] == BELOW
+        assert eventually(lambda: is_full(running, 2500), FILLED_S), running.said("north")
+        assert len(running.events("south", "fault")) == 1
+        assert not running.has("north", "fault")
 
 
 def test_material_of_another_agreement_is_deleted_and_none_is_kept_unless_agreed(tmp_path: Path) -> None:

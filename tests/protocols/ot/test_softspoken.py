@@ -149,6 +149,15 @@ def test_no_index_comes_twice(pair) -> None:
     assert [batch._first for batch, _ in batches] == [batch._first for _, batch in batches]
 
 
+def test_every_bit_of_the_offset_takes_both_values() -> None:
+    """Among 66 offsets; at random, one of their bits would not once in 2^58 times."""
+    offsets = [pair.sender._offset for _ in range(11) for mesh in meshes(3)[0] for pair in mesh.pairs.values()]
+    assert len(offsets) == 66
+    full = np.iinfo(np.uint64).max
+    assert (np.bitwise_or.reduce(offsets) == full).all()
+    assert (np.bitwise_and.reduce(offsets) == 0).all()
+
+
 def test_no_word_of_the_rows_comes_twice() -> None:
     trees = [[os.urandom(16) for _ in range(16)] for _ in range(32)]
     forest, same = softspoken._Forest(trees), softspoken._Forest(trees)
