@@ -9,7 +9,7 @@ import numpy as np
 import mpc
 from benchmarks.consortium import running
 
-__all__ = ["FEATURES", "measure"]
+__all__ = ["less", "measure"]
 
 Row = dict[str, Any]
 

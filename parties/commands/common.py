@@ -42,8 +42,10 @@ def own_config(directory: Path, name: str = "") -> PartyConfig:
     if (directory / "party.toml").exists():
         return PartyConfig.load(directory / "party.toml", environ=os.environ)
     found = sorted(path for path in directory.glob("*/party.toml"))
-    if len(found) != 1:
-        names = ", ".join(path.parent.name for path in found) or "nobody"
+    if not found:
+        raise BeaverError(f"{directory} holds no party.toml", "Name your folder, or the consortium's: -C DIR.")
+    if len(found) > 1:
+        names = ", ".join(path.parent.name for path in found)
         raise BeaverError(f"{directory} holds the folders of {names}", "Say who you are: --as NAME.")
     return PartyConfig.load(found[0], environ=os.environ)
 

@@ -340,6 +340,7 @@ def test_explain_says_that_a_person_decides(running: Running) -> None:
     ("arguments", "said"),
     [
         (["pending"], "Say who you are: --as NAME"),
+        (["pending", "-C", "north/data"], "holds no party.toml"),
         (["approve", "ffff", "--as", "south"], "REQUEST_UNKNOWN"),
         (["deny", "ffff", "--why", " ", "--as", "south"], "no reason is given"),
         (["pending", "--as", "nobody"], "CONFIG_MISSING"),
