@@ -8,16 +8,10 @@ role and the path of party.toml, as for `beaver`.
 
 from __future__ import annotations
 
-import signal
-import sys
-from pathlib import Path
-
 import numpy as np
+from serving import serve
 
 from parties import handshake
-from parties.config import PartyConfig
-from parties.log import Log
-from parties.node import Node
 from protocols.correlations import Label
 from protocols.lattice import product
 from protocols.lattice.encryption import HEADER_WORDS, Encryptor
@@ -69,15 +63,5 @@ def alter(how: str) -> None:
             vars(product)["send"] = replay
 
 
-def main() -> None:
-    """Serve until stopped."""
-    how, _, path = sys.argv[1:]
-    alter(how)
-    config = PartyConfig.load(Path(path))
-    serving = Node(config, Log(config.name, sys.stderr))
-    signal.signal(signal.SIGTERM, lambda *_: serving.stop())
-    serving.serve()
-
-
 if __name__ == "__main__":
-    main()
+    serve(alter)

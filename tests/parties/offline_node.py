@@ -7,16 +7,12 @@ role and the path of party.toml, as for `beaver`.
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from serving import serve
 
 from parties import handshake, node
-from parties.config import PartyConfig
-from parties.log import Log
 from protocols.ot import base
 from protocols.ot.messages import send
 from protocols.ring import Array
@@ -44,15 +40,5 @@ def alter(how: str) -> None:
             vars(base)["send"] = words
 
 
-def main() -> None:
-    """Serve until stopped."""
-    how, _, path = sys.argv[1:]
-    alter(how)
-    config = PartyConfig.load(Path(path))
-    serving = node.Node(config, Log(config.name, sys.stderr))
-    signal.signal(signal.SIGTERM, lambda *_: serving.stop())
-    serving.serve()
-
-
 if __name__ == "__main__":
-    main()
+    serve(alter)

@@ -5,20 +5,16 @@ argv: one of HOW. Then the role and the path of party.toml, as for `beaver`.
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from serving import serve
 
-from parties import handshake, node
-from parties.config import PartyConfig
-from parties.log import Log
+from parties import handshake
 from protocols.ot import base, gilboa, softspoken
 from protocols.ot.messages import receive, send
 from protocols.ring import Array
@@ -79,16 +75,11 @@ HOW: dict[str, Callable[[], object]] = {
 } | {name: alter(base, partial(point, encoded=bytes.fromhex(encoded))) for name, encoded in POINTS.items()}
 
 
-def main() -> None:
-    """Serve until stopped; nobody waits for long."""
-    how, _, path = sys.argv[1:]
+def begin(how: str) -> None:
+    """From here on, one of HOW; nobody waits for long."""
     handshake._STALL_S = WITHIN_S
     HOW[how]()
-    config = PartyConfig.load(Path(path))
-    serving = node.Node(config, Log(config.name, sys.stderr))
-    signal.signal(signal.SIGTERM, lambda *_: serving.stop())
-    serving.serve()
 
 
 if __name__ == "__main__":
-    main()
+    serve(begin)
