@@ -242,7 +242,7 @@ def test_verify_and_export(running: Running, tmp_path: Path) -> None:
 def test_mistakes(running: Running, tmp_path: Path) -> None:
     for arguments, said in (
         (["verify", "nothing.jsonl"], "nothing.jsonl cannot be read"),
-        (["verify", "-C", str(tmp_path)], "nobody"),
+        (["verify", "-C", str(tmp_path)], "holds no party.toml"),
         (["show", "--as", "analyst"], "audit.jsonl"),
         (["export", "--as", "analyst", "-o", "x"], "audit.jsonl"),
         (["report", ".", "--as", "nobody"], "nobody"),
