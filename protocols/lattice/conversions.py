@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from protocols.kernels import compiled, inner
 from protocols.lattice.modular import LOW, Residues, Words, add, reduced, subtract, times
 
-__all__ = ["candidates", "decode", "encode", "residues", "switch"]
+__all__ = ["add_limb", "candidates", "decode", "encode", "residues", "rounding", "scaled", "switch"]
 
 _VECTOR = types.Array(types.uint32, 1, "C", readonly=True)
 _TABLE = types.Array(types.uint32, 2, "C", readonly=True)
@@ -34,7 +34,7 @@ def _ones(x: np.uint64) -> np.uint64:
 
 
 @inner
-def _small(x: Words, random: Words, q: np.uint64, out: Residues) -> None:
+def rounding(x: Words, random: Words, q: np.uint64, out: Residues) -> None:
     for j in range(x.size):
         r = random[j]
         carry = ((x[j] * q >> (_u64(64) - _DITHER_BITS)) + (r & _DITHER)) >> _DITHER_BITS
@@ -42,7 +42,7 @@ def _small(x: Words, random: Words, q: np.uint64, out: Residues) -> None:
 
 
 @inner
-def _encode(x: Words, small: Residues, q: np.uint64, p: np.uint32, inverse: np.uint32, out: Residues) -> None:
+def scaled(x: Words, small: Residues, q: np.uint64, p: np.uint32, inverse: np.uint32, out: Residues) -> None:
     for j in range(x.size):
         w = x[j] * q
         t = _u32(p - reduced(w >> _32, w & LOW, p, inverse) + small[j])
@@ -60,13 +60,13 @@ def encode(x: Words, random: Words, q: np.uint64, primes: Residues, inverses: Re
     """
     small = np.empty(x.shape[1], np.uint32)
     for k in range(x.shape[0]):
-        _small(x[k], random[k], q, small)
+        rounding(x[k], random[k], q, small)
         for i in range(primes.size):
-            _encode(x[k], small, q, primes[i], inverses[i], out[k, i])
+            scaled(x[k], small, q, primes[i], inverses[i], out[k, i])
 
 
 @inner
-def _add_limb(x: Words, constants: Residues, p: np.uint32, out: Residues) -> None:
+def add_limb(x: Words, constants: Residues, p: np.uint32, out: Residues) -> None:
     low, low_quotient, high, high_quotient, negative = constants
     for j in range(x.size):
         s = add(out[j], times(_u32(x[j]), low, low_quotient, p), p)
@@ -85,7 +85,7 @@ def residues(x: Words, constants: Residues, primes: Residues, out: Residues) -> 
         for i in range(primes.size):
             out[k, i, :] = 0
             for limb in range(x.shape[0]):
-                _add_limb(x[limb, k], constants[i, limb], primes[i], out[k, i])
+                add_limb(x[limb, k], constants[i, limb], primes[i], out[k, i])
 
 
 @inner

@@ -41,18 +41,16 @@ class Encryptor:
         self._key = derive(seed.tobytes(), "lattice", *_statement(p), *label)
         self.header = np.concatenate([seed, _tag(self._key)])
         secrets = _ternary(randomness, p.groups, p.degree)
-        self._negated = self._ring.forward(self._ring.residues(np.negative(secrets)[None], scale=_WORD))[:, None]
+        self._large = self._ring.forward(self._ring.residues(secrets[None]))
+        self._quotients = self._ring.quotients(self._large)
         small = self._small.residues(secrets[None], scale=_unscaled(self._small))
         self._secrets = self._small.forward(small)[:, None]
 
     def encrypt(self, x: Array, blocks: range) -> Array:
         """The words b = encoded x + e - a s of some blocks' polynomials (groups, blocks, n)."""
-        groups, count, n = x.shape
-        a = self._ring.uniform(_uniform(self._key, blocks), count)
+        a = self._ring.uniform(_uniform(self._key, blocks), len(blocks))
         errors = Stream(self._randomness.words(4).tobytes())  # streams are fastest from their start
-        message = self._ring.encode(x.reshape(-1, n), errors.words((groups * count, n)))
-        b = self._ring.forward(message).reshape(groups, count, -1, n)
-        self._ring.accumulate(self._negated, a[:, None], b)
+        b = self._ring.encrypt(x, errors.words(x.shape), a, self._large, self._quotients)
         return b.reshape(-1).view(np.uint64)
 
     def decrypt(self, words: Array, answers: range) -> Array:
@@ -97,17 +95,13 @@ class Answerer:
         """Take the next blocks' ciphertexts: multiply them and add them up. Raises InvalidMessage."""
         p, modulo, count = self._parameters, self._ring, len(blocks)
         b = _residues(words).reshape(p.groups, count, -1, p.degree)
-        if not modulo.contains(b):
-            raise InvalidMessage(self._peer, "ciphertexts with numbers that are no residues of their primes")
         a = modulo.uniform(_uniform(self._key, blocks), count)[None]
         for answers, (c0, c1) in zip(p.answers, self._sums, strict=True):
             y = pack_y(p, self._y, blocks, answers)
             if blocks.start == 0:
                 y[:, 0] = _ternary(self._randomness, y.shape[0], p.degree)
-            scaled = modulo.residues(y.reshape(1, -1, p.degree), scale=_unscaled(modulo))
-            transformed = modulo.forward(scaled).reshape(*y.shape[:2], -1, p.degree)
-            modulo.accumulate(b, transformed, c0)
-            modulo.accumulate(a, transformed, c1)
+            if not modulo.apply(y, _unscaled(modulo), b, a, c0, c1):
+                raise InvalidMessage(self._peer, "ciphertexts with numbers that are no residues of their primes")
 
     def answer(self, number: int) -> tuple[Array, Array]:
         """One of the answers: the words that X's owner gets, and this party's share (rows, columns, digits apart)."""

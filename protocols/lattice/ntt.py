@@ -20,7 +20,7 @@ __all__ = ["Residues", "Ring", "ring"]
 Residues = NDArray[np.uint32]
 """Axes: polynomials, primes, coefficients or values."""
 
-_PERIOD = 1024
+_PERIOD = 256
 _LIMB = 1 << 64
 
 
@@ -35,7 +35,7 @@ class Ring:
         self._masks = np.array([(1 << p.bit_length()) - 1 for p in primes], np.uint32)
         self._inverses = np.array([pow(p, -1, 1 << 32) for p in primes], np.uint32)
         periods = [min(max(1 << level, _PERIOD), degree // 2) for level in range(degree.bit_length() - 1)]
-        self._periods = np.array(periods, np.int64)
+        self._periods = np.array(periods, np.uint64)
         exponents = _exponents(degree, periods)
         self._tables = np.array([_roots(p, degree, exponents) for p in primes])
 
@@ -78,6 +78,45 @@ class Ring:
         out = np.empty((x.shape[0], len(self.primes), x.shape[1]), np.uint32)
         conversions.encode(x, random, np.uint64(self.modulus % _LIMB), self._moduli, self._inverses, out)
         return out
+
+    def quotients(self, factors: Residues) -> Residues:
+        """What a factor is multiplied quickly with: floor(2^32 c / p)."""
+        return ((factors.astype(np.uint64) << np.uint64(32)) // self._moduli[:, None]).astype(np.uint32)
+
+    def encrypt(self, x: Array, random: Array, a: Residues, secrets: Residues, quotients: Residues) -> Residues:
+        """Transforms of `encode(x, random)` - a s, in axes (groups, blocks, primes, n).
+
+        x and random words (groups, blocks, n); transforms a (blocks, primes, n) and s (groups, primes, n).
+        """
+        from protocols.lattice import steps
+
+        out = np.empty((*x.shape[:2], len(self.primes), self.degree), np.uint32)
+        steps.encrypt(
+            x,
+            random,
+            a,
+            secrets,
+            quotients,
+            np.uint64(self.modulus % _LIMB),
+            self._tables,
+            self._periods,
+            self._moduli,
+            self._inverses,
+            out,
+        )
+        return out
+
+    def apply(self, y: Array, scale: int, b: Residues, a: Residues, c0: Residues, c1: Residues) -> bool:
+        """As `accumulate`: b y into c0 and a y into c1, for integers y (answers, blocks, n), times `scale`.
+
+        Does nothing and gives False where b is not made of residues.
+        """
+        from protocols.lattice import steps
+
+        valid = np.empty(1, np.bool_)
+        constants = _places(self.primes, 1, scale)
+        steps.apply(y, constants, b, a, self._tables, self._periods, self._moduli, self._inverses, c0, c1, valid)
+        return bool(valid[0])
 
     def add(self, x: Residues, y: Residues) -> Residues:
         """x + y."""

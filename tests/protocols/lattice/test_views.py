@@ -176,12 +176,12 @@ def test_without_the_encryption_of_zero_c1_tells(phases: list[np.ndarray]) -> No
 
 
 def test_rounded_to_the_nearest_the_noise_tells(phases: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = Ring.encode
+    encrypt = Ring.encrypt
 
-    def nearest(self: Ring, x: np.ndarray, random: np.ndarray) -> np.ndarray:
-        return encode(self, x, random & ~np.uint64((1 << 22) - 1) | np.uint64(1 << 21))
+    def nearest(self: Ring, x: np.ndarray, random: np.ndarray, *key: np.ndarray) -> np.ndarray:
+        return encrypt(self, x, random & ~np.uint64((1 << 22) - 1) | np.uint64(1 << 21), *key)
 
-    monkeypatch.setattr(Ring, "encode", nearest)
+    monkeypatch.setattr(Ring, "encrypt", nearest)
     assert "the mean of the noise" in what_tells(see(phases))
 
 
