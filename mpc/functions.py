@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mpc.axes import check_axis
 from mpc.errors import ScriptError
-from mpc.values import Operand, Value, check_axis, record
+from mpc.values import Operand, Value, record
 
 __all__ = [
     "Revealed",

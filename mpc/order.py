@@ -7,9 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from mpc.axes import check_axis
 from mpc.errors import ScriptError
 from mpc.functions import stack
-from mpc.values import Value, check_axis
+from mpc.values import Value
 
 __all__ = ["argsort", "as_fraction", "median", "quantile", "sort", "top_k"]
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from fractions import Fraction
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mpc.axes import axis_list, check_axis, new_shape
 from mpc.errors import ScriptError
 from mpc.indexing import index_keys
 from mpc.operations import OPERATIONS
 from mpc.operations.real import RECORDED
+from mpc.refusals import Secret, refuse, unsupported
 from mpc.trace import Trace, public_array
 from mpc.types import Type
 
-__all__ = ["Operand", "Value", "check_axis", "record"]
+__all__ = ["Operand", "Value", "record"]
 
 
-class Value:
+class Value(Secret):
     """An array that nobody may see. Arithmetic on it is recorded; only results that are returned are ever revealed."""
 
     __slots__ = ("_trace", "defined", "step", "unit")
@@ -118,11 +119,11 @@ class Value:
 
     def sum(self, axis: int | tuple[int, ...] | None = None) -> Value:
         """The sum over all elements, or over some axes."""
-        return self._record("sum", axes=self._axes(axis))
+        return self._record("sum", axes=axis_list(axis, self.ndim))
 
     def mean(self, axis: int | tuple[int, ...] | None = None) -> Value:
         """The arithmetic mean over all elements, or over some axes; exact."""
-        count = math.prod(self.shape[i] for i in self._axes(axis))
+        count = math.prod(self.shape[i] for i in axis_list(axis, self.ndim))
         if count == 0:
             raise ScriptError("the mean of no elements is undefined", "Check that the table has rows.")
         return self.sum(axis) / count
@@ -194,16 +195,7 @@ class Value:
     def reshape(self, *shape: int | Sequence[int]) -> Value:
         """The same elements, row by row, under another shape; one length may be -1."""
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
-        try:
-            lengths = [int(operator.index(length)) for length in given]  # type: ignore[arg-type]
-        except TypeError:
-            raise ScriptError(f"reshape: {given} is not a shape", "Give whole numbers; one may be -1.") from None
-        if lengths.count(-1) == 1:
-            known = -math.prod(lengths)
-            if known == 0 or self.size % known:
-                raise ScriptError(f"reshape: {self.shape} has {self.size} elements, which {lengths} cannot hold")
-            lengths[lengths.index(-1)] = self.size // known
-        return self._record("reshape", shape=lengths)
+        return self._record("reshape", shape=new_shape(given, self.shape))
 
     def transpose(self, *axes: int | Sequence[int]) -> Value:
         """The axes in another order, or reversed."""
@@ -257,34 +249,9 @@ class Value:
             return self.reshape(-1)._record(op, axis=0)
         return self._record(op, axis=check_axis(axis, self.ndim))
 
-    def _axes(self, axis: int | tuple[int, ...] | None) -> list[int]:
-        if axis is None:
-            return list(range(self.ndim))
-        axes = [check_axis(a, self.ndim) for a in (axis if isinstance(axis, tuple) else (axis,))]
-        if len(set(axes)) != len(axes):
-            raise ScriptError(f"an axis is named twice: {axis}")
-        return sorted(axes)
-
     def __repr__(self) -> str:
         type_ = self.type
         return f"<secret {type_.domain.kind} value of shape {type_.shape}, {type_.visibility}>"
-
-    def __bool__(self) -> NoReturn:
-        _secret("`if`, `while`, `and`, `or` and `not`", "Compute both outcomes with arithmetic instead of branching.")
-
-    def __float__(self) -> NoReturn:
-        _secret("float()", "Return the value from the computation; the result holds the number.")
-
-    def __int__(self) -> NoReturn:
-        _secret("int()", "Return the value from the computation; the result holds the number.")
-
-    __index__ = __int__
-
-    def __iter__(self) -> NoReturn:
-        _secret("iteration", "Work on whole arrays: `x.sum()`, `x * y`; columns of a matrix are `x[:, j]`.")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        _secret("conversion to a numpy array", "Use the methods of the value and the functions of `mpc`.")
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         """The Python array API standard's namespace: numpy's functions, for secret values."""
@@ -301,21 +268,13 @@ class Value:
         from mpc.namespace import call
 
         if method != "__call__" or kwargs:
-            _secret(f"numpy's `{ufunc.__name__}.{method}` with these arguments", "Use the functions of `mpc`.")
+            refuse(f"numpy's `{ufunc.__name__}.{method}` with these arguments", "Use the functions of `mpc`.")
         return call(ufunc.__name__, *(x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in inputs))
 
     def __pow__(self, exponent: object) -> Value:
         if isinstance(exponent, int) and exponent == 2:
             return self * self
-        _unsupported("powers other than 2", "Write x * x * x.")
-
-    def __floordiv__(self, other: object) -> NoReturn:
-        _unsupported("whole quotients, `//`", "Divide by `/`, or count by classes: mpc.histogram, or x >= 10.")
-
-    __mod__ = __rfloordiv__ = __rmod__ = __divmod__ = __floordiv__
-
-    def __round__(self, digits: int | None = None) -> NoReturn:
-        _unsupported("rounding", "Round the result: round(result['name'], 2).")
+        unsupported("powers other than 2", "Write x * x * x.")
 
     def __lt__(self, other: Operand) -> Value:
         return self._binary("less", other)
@@ -353,12 +312,6 @@ class Value:
 
     def __abs__(self) -> Value:
         return self._record("absolute")
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        here = ", ".join(sorted(n for n in dir(type(self)) if not n.startswith("_")))
-        raise ScriptError(f"a secret value has no `{name}`", f"It has: {here}; and + - * / @ and indexing.")
 
 
 Operand = Value | ArrayLike
@@ -407,18 +360,3 @@ def _flag(operand: Operand) -> Operand:
 
 def _shaped(operand: Operand) -> NDArray[Any]:
     return np.empty(operand.shape, np.bool_) if isinstance(operand, Value) else np.asarray(operand)
-
-
-def check_axis(axis: Any, ndim: int) -> int:
-    """The axis counted from 0. Raises ScriptError when there is none like it."""
-    if not isinstance(axis, int | np.integer) or not -ndim <= axis < ndim:
-        raise ScriptError(f"there is no axis {axis} in {ndim} axes")
-    return int(axis) % ndim
-
-
-def _secret(what: str, remedy: str) -> NoReturn:
-    raise ScriptError(f"a secret value does not allow {what}: nobody may see it", remedy)
-
-
-def _unsupported(what: str, remedy: str) -> NoReturn:
-    raise ScriptError(f"not possible yet: {what}", remedy)

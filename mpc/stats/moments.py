@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc.axes import check_axis
 from mpc.functions import maximum, where
 from mpc.stats.columns import Columns, check_rows, normalised, secret
 from mpc.stats.precise import function, mean, product, rounded
-from mpc.values import Value, check_axis, record
+from mpc.values import Value, record
 
 __all__ = ["LEAST_VARIANCE", "Description", "corr", "cov", "describe", "flagged", "spread", "std", "var"]
 
