@@ -29,12 +29,15 @@ from parties.errors import Fault
 from parties.noise import told_unseen
 from parties.row_sets import RowsOf, numbers_of, row_sets, rows_of, tables_of
 from parties.rows import Contents, Words, row_hashes
+from parties.sealed import KEY_BYTES, own_key
 from parties.store import Store, Version
+from protocols.prg import derive
 from protocols.ring import Array
 
 __all__ = ["Claim", "Privacy"]
 
 _APPLICATION = 0x62656271
+_TABLES = "create table hashing (mark blob not null) strict;"
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,16 @@ class Privacy:
         self._contents_of: dict[str, tuple[Version, Contents]] = {}
         self._files: dict[str, tuple[Version, bytes]] = {}
         self._lock = threading.Lock()
+        begins = not path.exists()
         self._database = Database(
             path,
-            budget.TABLES + history.TABLES + answers.TABLES,
+            _TABLES + budget.TABLES + history.TABLES + answers.TABLES,
             _APPLICATION,
             unknown="what results have told already",
-            remedy="Restore the newest copy. If there is none: budgets begin anew once this file is moved away. Settle "
-            "on that first, in writing.",
+            remedy="Restore the newest copy, with the privacy.key of its own. If there is none: budgets begin anew "
+            "once both are moved away. Settle on that first, in writing.",
         )
+        self._key = self._own_key(path.with_name("privacy.key"), begins)
 
     def claim(self, plan: Plan, drawn: Mapping[Draw, Rows]) -> Claim:
         """What the plan would cost and use. `drawn`: the rows of its random samples; others are not looked at.
@@ -240,7 +245,19 @@ class Privacy:
         for column, values in columns.items():
             terms = agreed[column]
             check_column(f"{self._party}.{name}.{column}", values, terms.type, *terms.range)
-        return row_hashes(columns)
+        return row_hashes(columns, self._key)
+
+    def _own_key(self, path: Path, begins: bool) -> bytes:
+        """The key that earlier hashes of rows were made with. Raises Fault STATE_DAMAGED, STATE_UNWRITABLE."""
+        key = own_key(path) if begins else path.read_bytes() if path.exists() else b""
+        if len(key) != KEY_BYTES:
+            raise self._database.damaged()
+        mark = derive(key, "privacy", "mark")
+        with self._database.transaction() as connection:
+            connection.execute("insert into hashing select ? where not exists (select * from hashing)", (mark,))
+            if connection.execute("select mark from hashing").fetchall() != [(mark,)]:
+                raise self._database.damaged()
+        return derive(key, "privacy", "rows")
 
     def _check_units(self, name: str) -> None:
         """Raise Fault UNIT_ROWS_EXCEEDED when a person has more rows in a table than agreed."""

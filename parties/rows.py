@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 __all__ = ["Contents", "Partition", "Words", "near", "numbered", "row_hashes"]
@@ -105,15 +106,23 @@ def numbered(one: Contents, other: Contents) -> tuple[_Numbers, _Numbers]:
     return numbers[: one.hashes.size], numbers[one.hashes.size :]
 
 
-def row_hashes(columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]]) -> Words:
-    """A 64-bit hash of every row: of its values and the names of the columns. Their order does not matter."""
+def row_hashes(columns: Mapping[str, NDArray[np.int64] | NDArray[np.float64]], key: bytes) -> Words:
+    """A 64-bit hash of every row: of its values and the names of the columns. Their order does not matter.
+
+    Who does not have `key` (32 bytes) cannot check a guess of a row: the hashes go through AES, and half is kept.
+    """
     hashes = np.zeros(len(next(iter(columns.values()))), np.uint64)
     for name in sorted(columns):
-        key = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
+        of_name = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
         for start in range(0, hashes.size, _BLOCK):
             block = columns[name][start : start + _BLOCK]
             words = (block + 0.0 if block.dtype == np.float64 else block).view(np.uint64)  # -0.0 is 0.0
-            hashes[start : start + _BLOCK] = _mixed(_mixed(hashes[start : start + _BLOCK] ^ key) ^ words)
+            hashes[start : start + _BLOCK] = _mixed(_mixed(hashes[start : start + _BLOCK] ^ of_name) ^ words)
+    cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - a function of single blocks
+    for start in range(0, hashes.size, _BLOCK):
+        blocks = np.zeros((hashes[start : start + _BLOCK].size, 2), "<u8")
+        blocks[:, 0] = hashes[start : start + _BLOCK]
+        hashes[start : start + _BLOCK] = np.frombuffer(cipher.update(blocks.data.cast("B")), "<u8")[::2]
     return hashes
 
 

@@ -71,8 +71,11 @@ def parted(classes: Sequence[int] | np.ndarray) -> Partition:
     return Partition.of(np.asarray(classes, np.int64), len(classes))
 
 
+KEY = bytes(range(32))
+
+
 def contents(values: Any) -> Contents:
-    return Contents(row_hashes({"a": np.asarray(values, np.int64)}))
+    return Contents(row_hashes({"a": np.asarray(values, np.int64)}, KEY))
 
 
 def merged(classes: Sequence[int], kinds: Sequence[int], least: int) -> list[int]:
@@ -184,12 +187,14 @@ def test_ranges_are_classes_too(start: int, stop: int, step: int) -> None:
 
 def test_hashes_are_of_values_and_columns_not_of_order() -> None:
     ints, reals = np.array([1, 2, 1, -1]), np.array([0.5, -0.0, 0.5, 1.0])
-    hashes = row_hashes({"x": ints, "y": reals})
+    hashes = row_hashes({"x": ints, "y": reals}, KEY)
     assert hashes[0] == hashes[2]
     assert len(set(hashes.tolist())) == 3
-    assert (hashes == row_hashes({"y": reals + 0.0, "x": ints})).all()
-    assert not (hashes == row_hashes({"x": ints, "z": reals})).any()
-    assert not (row_hashes({"x": ints, "y": ints[::-1]}) == row_hashes({"x": ints[::-1], "y": ints}))[[0, 3]].any()
+    assert (hashes == row_hashes({"y": reals + 0.0, "x": ints}, KEY)).all()
+    assert not (hashes == row_hashes({"x": ints, "z": reals}, KEY)).any()
+    other = row_hashes({"x": ints[::-1], "y": ints}, KEY)
+    assert not (row_hashes({"x": ints, "y": ints[::-1]}, KEY) == other)[[0, 3]].any()
+    assert not (hashes == row_hashes({"x": ints, "y": reals}, KEY[::-1])).any()
 
 
 SCHEMA = {

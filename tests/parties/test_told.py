@@ -135,6 +135,27 @@ class Owner:
         return self.store.rows("visits")
 
 
+@pytest.mark.parametrize("change", [lambda key: b"", lambda key: key[::-1], lambda key: key[:31], None])
+def test_a_memory_without_the_key_of_its_hashes_is_refused(tmp_path: Path, change: Any) -> None:
+    """With another key every row would look new."""
+    Owner(tmp_path)
+    key = tmp_path / "state" / "privacy.key"
+    content = key.read_bytes()
+    assert key.stat().st_mode & 0o077 == 0
+    assert content not in (tmp_path / "state" / "privacy.sqlite").read_bytes()
+    Owner(tmp_path)
+    if change is None:
+        key.unlink()
+    else:
+        key.write_bytes(change(content))
+    with pytest.raises(Fault) as caught:
+        Owner(tmp_path)
+    assert caught.value.code == "STATE_DAMAGED"
+    assert "privacy.key" in caught.value.remedy
+    key.write_bytes(content)
+    Owner(tmp_path)
+
+
 def test_a_number_is_drawn_once_and_debited_once(tmp_path: Path) -> None:
     owner = Owner(tmp_path)
     number = owner.rows()
