@@ -132,15 +132,17 @@ def _sum_products(
     high: Words,
 ) -> None:
     """Sum x[r, k, place] y[c, k, at] over all k, in accumulators of 32 bits each: this, too, has to be fast."""
-    size, singles = _u64(low.size), x.shape[1] % _GROUP
-    low[:] = 0
-    high[:] = 0
-    for k in range(singles):
+    size, groups = _u64(low.size), 1 + (x.shape[1] - 1) % _GROUP
+    for j in range(size):
+        s = _u64(x[r, 0, place, start + j]) * _u64(y[c, 0, at, start + j])
+        low[j] = s & LOW
+        high[j] = s >> _32
+    for k in range(1, groups):
         for j in range(size):
             s = _u64(x[r, k, place, start + j]) * _u64(y[c, k, at, start + j])
             low[j] += s & LOW
             high[j] += s >> _32
-    for k in range(singles, x.shape[1], _GROUP):
+    for k in range(groups, x.shape[1], _GROUP):
         for j in range(size):
             i = start + j
             s = _u64(x[r, k, place, i]) * _u64(y[c, k, at, i])
@@ -152,12 +154,12 @@ def _sum_products(
 
 
 @inner
-def _fold(x: Words, size: int) -> None:
+def _fold(x: Words, size: np.uint64) -> None:
     """Set x[b] to the sum of block b of so many, for all blocks."""
-    for b in range(x.size // size):
-        block, total = x[b * size : (b + 1) * size], _u64(0)
+    for b in range(_u64(x.size) // size):
+        total = _u64(0)
         for j in range(size):
-            total += block[j]
+            total += x[b * size + j]
         x[b] = total
 
 
@@ -165,8 +167,8 @@ def _fold(x: Words, size: int) -> None:
 def _add_folded(low: Words, high: Words, size: int, p: np.uint32, inverse: np.uint32, out: Residues) -> None:
     """Add the sums of so many accumulators next to each other."""
     if size > 1:
-        _fold(low, size)
-        _fold(high, size)
+        _fold(low, _u64(size))
+        _fold(high, _u64(size))
     for j in range(out.size):
         out[j] = add(out[j], reduced(high[j], low[j], p, inverse), p)
 
