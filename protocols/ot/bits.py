@@ -92,16 +92,24 @@ async def scale_words(
 
 async def _and_sent(ot: Sender, y: Array, count: int) -> Array:
     """Pads r and s, of one bit each: tell r + s + y, keep r."""
-    zero, one = (await ot.extend(count)).pads()
-    r, s = _lowest_bits(zero), _lowest_bits(one)
+    from protocols.ot import kernels
+
+    r, s = np.empty((2, packed_words(count)), np.uint64)
+    for start, zero, one in (await ot.extend(count)).strips():
+        kernels.pack(zero, start, r)
+        kernels.pack(one, start, s)
     await send(ot.peer, r ^ s ^ y)
     return r
 
 
 async def _and_received(ot: Receiver, x: Array, count: int) -> Array:
     """The pad chosen by x, and x times what was told: r + x y."""
-    pads = _lowest_bits((await ot.extend(x, count)).pads())
-    return pads ^ (x & await receive(ot.peer, packed_words(count)))
+    from protocols.ot import kernels
+
+    r = np.empty(packed_words(count), np.uint64)
+    for start, pads in (await ot.extend(x, count)).strips():
+        kernels.pack(pads, start, r)
+    return r ^ (x & await receive(ot.peer, packed_words(count)))
 
 
 async def _scale_sent(ot: Sender, words: Array) -> Array:
@@ -118,11 +126,3 @@ async def _scale_received(ot: Receiver, bits: Array, count: int) -> Array:
     share = (await ot.extend(bits, count)).pads().reshape(-1)
     kernels.add_chosen(bits, await receive(ot.peer, count), share)
     return share
-
-
-def _lowest_bits(pads: Array) -> Array:
-    from protocols.ot import kernels
-
-    bits = np.empty(packed_words(len(pads)), np.uint64)
-    kernels.pack(pads.reshape(-1), bits)
-    return bits

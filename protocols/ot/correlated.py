@@ -6,7 +6,7 @@ pads: the receiver has the pad of its choice, the sender both. Roles are types; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,14 +40,27 @@ class Sent:
         self._q: Blocks | None = q
         self._delta = delta
 
-    def pads(self, width: int = 1) -> tuple[Array, Array]:
-        """Both pads of every OT, each of shape (count, width). Raises Reused the second time."""
+    def strips(self, width: int = 1) -> Iterator[tuple[int, Array, Array]]:
+        """Both pads of every OT in runs: the first word of each, and of shape (64, words, width) the pads of its OTs.
+
+        OT 64 w + c has its pads at [c, w]; those of one run are gone with the next. Raises Reused the second time.
+        """
         if self._q is None:
             raise Reused
         q, self._q = self._q, None
-        offsets = np.stack([np.zeros_like(self._delta), self._delta])
-        zero, one = self._hash.words(q, self._first, self.count, width, offsets)
-        return zero, one
+        offsets = self._delta[np.newaxis]
+        for start, (zero, one) in self._hash.strips(q, self._first, -(-self.count // 64), width, offsets):
+            yield start, zero, one
+
+    def pads(self, width: int = 1) -> tuple[Array, Array]:
+        """Both pads of every OT, each of shape (count, width). Raises Reused the second time."""
+        from protocols.ot import kernels
+
+        pads = np.empty((self.count, width), np.uint64), np.empty((self.count, width), np.uint64)
+        for start, *strips in self.strips(width):
+            for some, all_ in zip(strips, pads, strict=True):
+                kernels.in_order(some, start, all_)
+        return pads
 
 
 class Received:
@@ -59,14 +72,23 @@ class Received:
         self._first = first
         self._t: Blocks | None = t
 
-    def pads(self, width: int = 1) -> Array:
-        """The chosen pad of every OT, shape (count, width). Raises Reused the second time."""
+    def strips(self, width: int = 1) -> Iterator[tuple[int, Array]]:
+        """The chosen pad of every OT, in runs as of `Sent.strips`."""
         if self._t is None:
             raise Reused
         t, self._t = self._t, None
-        (pads,) = self._hash.words(t, self._first, self.count, width, np.zeros((1, BLOCK_WORDS), np.uint64))
-        chosen: Array = pads
-        return chosen
+        none = np.empty((0, BLOCK_WORDS), np.uint64)
+        for start, (pads,) in self._hash.strips(t, self._first, -(-self.count // 64), width, none):
+            yield start, pads
+
+    def pads(self, width: int = 1) -> Array:
+        """The chosen pad of every OT, shape (count, width). Raises Reused the second time."""
+        from protocols.ot import kernels
+
+        pads = np.empty((self.count, width), np.uint64)
+        for start, strips in self.strips(width):
+            kernels.in_order(strips, start, pads)
+        return pads
 
 
 class Sender(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protocols import ring
 from protocols.ot.correlated import Mesh, Receiver, Sender
@@ -39,23 +40,30 @@ async def multiply_sent(ot: Sender, y: Array) -> Array:
     from protocols.ot import kernels
 
     entries, columns = y.shape
-    zero, one = (await ot.extend(_BITS * entries)).pads(columns)
-    payload, share = np.empty(payload_words(y.size), np.uint64), np.empty(y.shape, np.uint64)
-    shape = entries, _BITS, columns
-    kernels.gilboa_send(zero.reshape(shape), one.reshape(shape), y, payload, share)
+    words, payload, share = y.reshape(-1), np.empty(payload_words(y.size), np.uint64), np.empty(y.size, np.uint64)
+    payload[-1:] = 0  # of an odd number of half words one means nothing
+    for start, zero, one in (await ot.extend(_BITS * entries)).strips(columns):
+        kernels.weigh(zero, columns * start, share)
+        kernels.gilboa_send(zero, one, words, columns * start, payload, _halves(payload, y.size))
     await send(ot.peer, payload)
-    return share
+    return ring.negate(share).reshape(y.shape)
 
 
 async def multiply_received(ot: Receiver, x: Array, columns: int) -> Array:
     """The end whose words are taken by their bits, two rounds: its shares of x[t] y[t, j], shape (entries, columns)."""
     from protocols.ot import kernels
 
-    pads = (await ot.extend(x, _BITS * x.size)).pads(columns)
-    share = np.empty((x.size, columns), np.uint64)
+    share = np.empty(x.size * columns, np.uint64)
+    for start, pads in (await ot.extend(x, _BITS * x.size)).strips(columns):
+        kernels.weigh(pads, columns * start, share)
     payload = await receive(ot.peer, payload_words(share.size))
-    kernels.gilboa_receive(pads.reshape(x.size, _BITS, columns), x, payload, share)
-    return share
+    kernels.gilboa_receive(np.repeat(x, columns), payload, _halves(payload, share.size), share)
+    return share.reshape(x.size, columns)
+
+
+def _halves(payload: Array, products: int) -> NDArray[np.uint32]:
+    """The half words at the end."""
+    return payload.view(np.uint32)[64 * products : 65 * products]
 
 
 async def multiply(

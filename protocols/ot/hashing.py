@@ -7,7 +7,8 @@ compute ahead. A tweak is the index of an OT and the number of the output block:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,14 +20,27 @@ __all__ = ["Blocks", "Hash"]
 _MOST = 1 << 62
 
 Blocks = Callable[[int, Array, Array], None]
-"""Fills an array of shape (offsets, count, 2): at [o, i] the block of OT start + i with offset o added.
+"""Fills an array of shape (1 + offsets, 64, words, 2): at [0, c, w] the block of OT 64 (start + w) + c, at [o, c, w]
+this with offset o - 1 added. So strip c has all OTs at bit c of their words.
 
-Called with start, a multiple of 64, the offsets, shape (offsets, 2), and the array; count is a multiple of 64, too, and
-what stands beyond the last OT means nothing.
+Called with start, a multiple of 32, the offsets, shape (offsets, 2), and the array; what stands beyond the last OT
+means nothing.
 """
 
 _AT_ONCE = 1 << 14
 """Blocks hashed together: measured: three buffers of 256 KiB stay in the second level of cache."""
+
+
+class _Room:
+    """Buffers to hash blocks of this shape in, and the same as bytes; the cipher wants room for a block more."""
+
+    def __init__(self, shape: tuple[int, int, int], width: int) -> None:
+        size = math.prod(shape)
+        buffers = np.empty((3, size + 1, BLOCK_WORDS), np.uint64)
+        self.x, self.y, self.z = (buffer[:size].reshape(*shape, BLOCK_WORDS) for buffer in buffers)
+        x, self.y_bytes, self.z_bytes = (buffer.reshape(-1).view(np.uint8).data for buffer in buffers)
+        self.x_bytes = x[: self.x.nbytes]
+        self.words = np.empty((*shape, width), np.uint64)
 
 
 class Hash:
@@ -44,27 +58,24 @@ class Hash:
         self._next += count
         return first
 
-    def words(self, blocks: Blocks, first: int, count: int, width: int, offsets: Array) -> Array:
-        """`width` words from each of `count` blocks with each offset added: shape (offsets, count, width).
+    def strips(self, blocks: Blocks, first: int, words: int, width: int, offsets: Array) -> Iterator[tuple[int, Array]]:
+        """`width` words from each of 64 `words` blocks, and from each with each offset added: runs with their starts.
 
-        The first block is that of OT `first`. `offsets`: one block each, shape (offsets, 2).
+        A run has shape (1 + offsets, 64, words of it, width), in memory that serves the next one, too. The first block
+        is that of OT `first`. `offsets`: one block each, shape (offsets, 2).
         """
         from protocols.ot import kernels
 
-        hashed = np.empty((len(offsets), count, width), np.uint64)
-        at_once = min(_AT_ONCE // len(offsets), -(-count // 64) * 64)
-        buffers = np.empty((3, len(offsets) * at_once + 1, BLOCK_WORDS), np.uint64)  # the cipher wants a block more
-        for start in range(0, count, at_once):
-            stop = min(start + at_once, count)
-            shape = len(offsets), -(-(stop - start) // 64) * 64, BLOCK_WORDS
-            x, y, z = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in buffers)
-            blocks(start, offsets, x)
-            self._encrypt(buffers[0], buffers[1], x.nbytes)
+        ways = 1 + len(offsets)
+        at_once = min(_AT_ONCE // 64 // ways, words)
+        room = _Room((ways, 64, at_once), width)
+        for start in range(0, words, at_once):
+            if start + at_once > words:
+                room = _Room((ways, 64, words - start), width)
+            blocks(start, offsets, room.x)
+            self._p.encrypt_into(room.x_bytes, room.y_bytes)
             for column in range(0, width, BLOCK_WORDS):
-                kernels.add_tweaks(y, first + start, column // BLOCK_WORDS, x)
-                self._encrypt(buffers[0], buffers[2], x.nbytes)
-                kernels.add_words(y, z, start, stop - start, column, hashed)
-        return hashed
-
-    def _encrypt(self, blocks: Array, into: Array, size: int) -> None:
-        self._p.encrypt_into(blocks.reshape(-1).view(np.uint8).data[:size], into.reshape(-1).view(np.uint8).data)
+                kernels.add_tweaks(room.y, first + 64 * start, column // BLOCK_WORDS, room.x)
+                self._p.encrypt_into(room.x_bytes, room.z_bytes)
+                kernels.add_words(room.y, room.z, column, room.words)
+            yield start, room.words

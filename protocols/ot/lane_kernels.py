@@ -130,10 +130,10 @@ def route(
     for q in range(n):
         target[source[q]] = q
         half[q] = 2
-    for q in range(n - stride, n):  # an output without a partner has no switch, and comes from the half 0
-        if not q & stride:
-            _follow(q, stride, source, target, half)
-    for q in range(n):  # the first pair of a cycle comes straight
+    # the last outputs first, for those without a partner have no switch and come from the half 0; then from the first
+    # on, so that the first pair of a cycle comes straight
+    for i in range(-stride, n):
+        q = i + n if i < 0 else i
         if not q & stride:
             _follow(q, stride, source, target, half)
     k = 0

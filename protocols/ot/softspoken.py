@@ -6,7 +6,8 @@ check; an honest run tells neither side anything, under the assumption that AES 
 
 For each of 128 / k trees the receiver of OTs knows 2^k leaves; stretched to r_x, they give u = sum r_x and rows
 v_b = sum x_b r_x, b < k. The sender, whose part D of the offset is the hole, gets v_b + D_b u from its leaves. With
-d = u + choices it corrects that to q_b = v_b + D_b choices. The 128 rows, transposed, are the blocks.
+d = u + choices it corrects that to q_b = v_b + D_b choices. The 128 rows, transposed, are the blocks: even rows are
+their first words, odd ones their second words.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ __all__ = ["FIELD_BITS", "SoftSpokenReceiver", "SoftSpokenSender", "connect", "c
 FIELD_BITS = 4
 """k: bytes fall with it, time grows with 2^k / k. Measured: 4 is the fastest below 520 bytes a ring product."""
 
-_FIRST, _AHEAD = 1 << 8, 1 << 12
-"""Words of a row that are made at once, twice as many each time, up to a number that was measured: calls of the cipher
-are long, and a tree's leaves stay in the cache."""
+_FIRST, _AHEAD = 1 << 8, 1 << 13
+"""Words of a row that are made at once, twice as many each time, up to a number that was measured: with a leaf's key in
+the cache, its cipher is called twice."""
 
 _KAPPA = 128
+_NO_CORRECTION = np.empty((1, 0), np.uint64), np.zeros(BLOCK_WORDS, np.uint64)
 _SUMS_WORDS = 2 * _KAPPA * pprf.SEED // 8
 
 
@@ -56,32 +58,40 @@ class _Forest:
         ]
         self.field_bits = _KAPPA // len(trees)
         self._batches = 0
-        self._rows = np.empty((_KAPPA, 0), np.uint64), np.empty((len(trees), 0), np.uint64)
+        self._v, self._u = np.empty(0, np.uint64), np.empty((len(trees), 0), np.uint64)
         self._used = 0
 
-    def rows(self, width: int) -> tuple[Array, Array, int]:
-        """v, of 128 rows, u, of a row a tree, and the word from which on `width` words of them are new."""
-        if self._rows[0].shape[1] - self._used < width:
+    def rows(self, width: int) -> tuple[Array, Array]:
+        """The next `width` words of v, in tiles as `kernels.fold` makes them, and of u, which has a row a tree."""
+        from protocols.ot import kernels
+
+        whole = -(-width // kernels.LANES) * kernels.LANES
+        if self._u.shape[1] - self._used < whole:
             ahead = min(_AHEAD, _FIRST << self._batches)
-            self._rows, self._used = self._stretched(width * max(1, ahead // width)), 0
-        start, self._used = self._used, self._used + width
-        return *self._rows, start
+            (self._v, self._u), self._used = self._stretched(whole * max(1, ahead // whole)), 0
+        start, self._used = self._used, self._used + whole
+        return self._v[_KAPPA * start : _KAPPA * self._used], self._u[:, start : start + width]
 
     def _stretched(self, width: int) -> tuple[Array, Array]:
         """Batch b of a leaf are (0, b), (1, b), …, encrypted."""
         from protocols.ot import kernels
 
-        v, u = np.empty((_KAPPA, width), np.uint64), np.empty((len(self._trees), width), np.uint64)
-        counters = np.full((-(-width // BLOCK_WORDS), BLOCK_WORDS), self._batches, np.uint64)
+        v, u = np.empty(_KAPPA * width, np.uint64), np.empty((len(self._trees), width), np.uint64)
+        counters = np.full((width // BLOCK_WORDS, BLOCK_WORDS), self._batches, np.uint64)
         counters[:, 0] = np.arange(len(counters))
         self._batches += 1
         blocks = counters.reshape(-1).view(np.uint8).data
-        leaves = np.empty((1 << self.field_bits, counters.size + BLOCK_WORDS), np.uint64)
+        leaves = np.empty((1 << self.field_bits, kernels.LEAF_STRIDE), np.uint64)
         streams = [leaf.view(np.uint8).data for leaf in leaves]
         for tree, ciphers in enumerate(self._trees):
-            for x, encrypt in ciphers:
-                encrypt(blocks, streams[x])
-            kernels.fold(leaves, v[tree * self.field_bits : (tree + 1) * self.field_bits], u[tree])
+            for start in range(0, width, kernels.LEAF_WORDS):
+                some = blocks[8 * start : 8 * (start + kernels.LEAF_WORDS)]
+                for x, encrypt in ciphers:
+                    encrypt(some, streams[x])
+                if self.field_bits == 4:
+                    kernels.fold_16(leaves.reshape(-1), start, tree * 4, v, u[tree])
+                else:
+                    kernels.fold(leaves, start, tree * self.field_bits, v, u[tree])
         return v, u
 
 
@@ -98,11 +108,12 @@ class SoftSpokenSender:
         """The next `count` OTs. Raises InvalidMessage for corrections of another length."""
         from protocols.ot import kernels
 
-        first, width = self._hash.claim(count), _packed(count)
+        width = _packed(count)
+        first = self._hash.claim(64 * width)  # whole words are hashed
+        rows, _ = self._forest.rows(width)  # while the peer makes its own
         corrections = await receive(self.peer, correction_words(count, self._forest.field_bits))
-        rows, _, place = self._forest.rows(width)
-        kernels.correct(rows, place, corrections.reshape(-1, width), self._offset)
-        return Sent(self._hash, first, count, partial(_blocks, rows, place), self._offset)
+        q = partial(kernels.transpose, rows, corrections.reshape(-1, width), self._offset)
+        return Sent(self._hash, first, count, q, self._offset)
 
 
 class SoftSpokenReceiver:
@@ -115,13 +126,15 @@ class SoftSpokenReceiver:
 
     async def extend(self, choices: Array, count: int) -> Received:
         """The next `count` OTs, for these bits. Raises ValueError for another number of words than they fill."""
+        from protocols.ot import kernels
+
         width = _packed(count)
         if choices.shape != (width,):
             raise ValueError(f"{count} choice bits fill {width} words, not an array of shape {choices.shape}")
-        first = self._hash.claim(count)
-        rows, masks, place = self._forest.rows(width)
-        await send(self.peer, masks[:, place : place + width] ^ choices)
-        return Received(self._hash, first, count, partial(_blocks, rows, place))
+        first = self._hash.claim(64 * width)
+        rows, masks = self._forest.rows(width)
+        await send(self.peer, masks ^ choices)
+        return Received(self._hash, first, count, partial(kernels.transpose, rows, *_NO_CORRECTION))
 
 
 async def connect(me: int, parties: Sequence[int], session: bytes, field_bits: int = FIELD_BITS) -> Mesh:
@@ -161,9 +174,9 @@ async def _sender(peer: int, context: bytes, field_bits: int) -> SoftSpokenSende
     for number, hole in enumerate(holes):
         leaves = pprf.regrow(hole, sums[number * field_bits : (number + 1) * field_bits])
         trees.append([leaves[hole ^ x] for x in range(len(leaves))])
-    offset = sum(hole << number * field_bits for number, hole in enumerate(holes))
-    words = np.frombuffer(offset.to_bytes(_KAPPA // 8, "little"), np.uint64)
-    return SoftSpokenSender(peer, trees, words, _hash(transcript))
+    bits = np.array([hole >> bit & 1 for hole in holes for bit in range(field_bits)], np.uint8)
+    offset = np.packbits(bits.reshape(-1, BLOCK_WORDS).T, axis=1, bitorder="little").reshape(-1).view(np.uint64)
+    return SoftSpokenSender(peer, trees, offset, _hash(transcript))
 
 
 async def _receiver(peer: int, context: bytes, field_bits: int) -> SoftSpokenSender | SoftSpokenReceiver:
@@ -178,13 +191,6 @@ async def _receiver(peer: int, context: bytes, field_bits: int) -> SoftSpokenSen
     ]
     await send(peer, np.frombuffer(b"".join(masked), np.uint64))
     return SoftSpokenReceiver(peer, [leaves for leaves, _ in grown], _hash(transcript))
-
-
-def _blocks(rows: Array, place: int, start: int, offsets: Array, blocks: Array) -> None:
-    """The columns of 128 rows of bits from bit `start` of word `place` on, for `Hash.words`."""
-    from protocols.ot import kernels
-
-    kernels.transpose(rows, place + start // 64, offsets, blocks)
 
 
 def _hash(transcript: base.Transcript) -> Hash:

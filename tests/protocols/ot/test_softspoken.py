@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from protocols.ot import softspoken
 from protocols.ot.correlated import Received, Reused, Sent
 from protocols.ot.costs import connect_words
+from protocols.ot.kernels import LANES
 from protocols.ot.messages import InvalidMessage
 from protocols.ot.softspoken import connect, correction_words
 
@@ -50,9 +51,10 @@ def words(bits: np.ndarray) -> np.ndarray:
 
 
 def blocks(of, count: int) -> np.ndarray:
-    filled = np.empty((1, -(-count // 64) * 64, 2), np.uint64)
-    of(0, np.zeros((1, 2), np.uint64), filled)
-    return filled[0, :count]
+    """In the order of the OTs."""
+    filled = np.empty((1, 64, -(-count // 64), 2), np.uint64)
+    of(0, np.empty((0, 2), np.uint64), filled)
+    return filled[0].swapaxes(0, 1).reshape(-1, 2)[:count]
 
 
 def assert_correlated(pair, bits: np.ndarray) -> None:
@@ -163,12 +165,12 @@ def test_no_word_of_the_rows_comes_twice() -> None:
     forest, same = softspoken._Forest(trees), softspoken._Forest(trees)
     found = []
     for width in (1, 100, 200, 3, 5000, 2000, 2000, 2000, 1):
-        v, u, start = forest.rows(width)
-        found.append(np.concatenate([v, u])[:, start : start + width])
-        assert found[-1].shape == (160, width)
-        v, u, start = same.rows(width)
-        assert np.array_equal(found[-1], np.concatenate([v, u])[:, start : start + width])
-    words = np.concatenate(found, axis=1)
+        v, u = forest.rows(width)
+        assert v.size == 128 * -(-width // LANES) * LANES
+        assert u.shape == (32, width)
+        assert all(map(np.array_equal, (v, u), same.rows(width)))
+        found += [v, u.reshape(-1)]
+    words = np.concatenate(found)
     assert len(np.unique(words)) == words.size
 
 

@@ -23,8 +23,6 @@ from protocols.columns import Column
 from protocols.conversion import DaBits
 from protocols.correlations import Demand, Label, Triple
 from protocols.masking import Mask
-from protocols.ot import softspoken
-from protocols.ot.correlated import Sent
 from protocols.ot.hashing import Hash
 from protocols.prg import Stream, derive
 from protocols.products import Product
@@ -35,6 +33,7 @@ from protocols.truncation import OwnBits, TruncationPair
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lockstep import together
+from mutants import choices_in_clear, no_offset, repeated_index, reused_pads
 
 N = 64
 SECRET = bytes(range(32))
@@ -120,60 +119,17 @@ def test_every_transcript_is_uniform(parties: int, me: int) -> None:
     assert_nothing_twice(runs)
 
 
-def choices_in_clear(monkeypatch) -> None:
-    """The receiver of OTs does not mask what it tells of one tree: its choice bits."""
-    stretched = softspoken._Forest._stretched
-
-    def leaking(self, width):
-        v, u = stretched(self, width)
-        u[3] = 0
-        return v, u
-
-    monkeypatch.setattr(softspoken._Forest, "_stretched", leaking)
-
-
-def reused_pads(monkeypatch) -> None:
-    """The sender of OTs takes the pads that it had for as many OTs before."""
-    pads, had = Sent.pads, {}
-
-    def again(self, width=1):
-        return had.setdefault((id(self._hash), self.count, width), pads(self, width))
-
-    monkeypatch.setattr(Sent, "pads", again)
-
-
-def repeated_index(monkeypatch) -> None:
-    """The same words of the rows serve again and again."""
-    rows = softspoken._Forest.rows
-
-    def again(self, width):
-        self._used = 0
-        return rows(self, width)
-
-    monkeypatch.setattr(softspoken._Forest, "rows", again)
-
-
-def equal_pads(monkeypatch) -> None:
-    """The offset is zero: both pads of every OT are one, and the other one's words are told."""
-    made = softspoken.SoftSpokenSender.__init__
-
-    def zero(self, peer, trees, offset, hash):
-        made(self, peer, trees, np.zeros_like(offset), hash)
-
-    monkeypatch.setattr(softspoken.SoftSpokenSender, "__init__", zero)
-
-
 def constant_pads(monkeypatch) -> None:
     """The hash gives the tweak alone: it does not depend on the block."""
-    words = Hash.words
+    strips = Hash.strips
 
-    def flat(self, blocks, first, count, width, offsets):
+    def flat(self, blocks, first, words, width, offsets):
         def nothing(start, offsets, out):
             out[:] = 0
 
-        return words(self, nothing, first, count, width, offsets)
+        return strips(self, nothing, first, words, width, offsets)
 
-    monkeypatch.setattr(Hash, "words", flat)
+    monkeypatch.setattr(Hash, "strips", flat)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +138,7 @@ def constant_pads(monkeypatch) -> None:
         (choices_in_clear, assert_uniform),
         (reused_pads, assert_nothing_twice),
         (repeated_index, assert_nothing_twice),
-        (equal_pads, assert_uniform),
+        (no_offset, assert_uniform),
         (constant_pads, assert_uniform),
     ],
     ids=lambda each: each.__name__,

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from protocols.ot import bits, gilboa, material, softspoken
-from protocols.ot.correlated import Received, Sent
-from protocols.ot.softspoken import SoftSpokenReceiver, SoftSpokenSender, connect
+from protocols.ot.correlated import Sent
+from protocols.ot.softspoken import SoftSpokenReceiver, connect
 from protocols.prg import Stream
 from protocols.products import Product
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lockstep import together
+from mutants import choices_in_clear, no_offset, repeated_index, reused_pads
 
 SAMPLES = 1024
 PRODUCT = Product("multiply", (SAMPLES,), (SAMPLES,))
@@ -91,18 +92,6 @@ def test_every_party_sees_uniform_words(inputs) -> None:
         assert_nothing_seen(seen)
 
 
-def without_mask(monkeypatch) -> None:
-    """The receiver leaves one tree's correction without its mask: the choice bits themselves."""
-    stretched = softspoken._Forest._stretched
-
-    def leaking(self, width):
-        v, u = stretched(self, width)
-        u[3] = 0
-        return v, u
-
-    monkeypatch.setattr(softspoken._Forest, "_stretched", leaking)
-
-
 def same_mask_for_two_trees(monkeypatch) -> None:
     stretched = softspoken._Forest._stretched
 
@@ -112,17 +101,6 @@ def same_mask_for_two_trees(monkeypatch) -> None:
         return v, u
 
     monkeypatch.setattr(softspoken._Forest, "_stretched", leaking)
-
-
-def repeated_index(monkeypatch) -> None:
-    """The same words of the rows serve again and again."""
-    rows = softspoken._Forest.rows
-
-    def again(self, width):
-        self._used = 0
-        return rows(self, width)
-
-    monkeypatch.setattr(softspoken._Forest, "rows", again)
 
 
 def repeated_keystream(monkeypatch) -> None:
@@ -136,35 +114,18 @@ def repeated_keystream(monkeypatch) -> None:
     monkeypatch.setattr(softspoken._Forest, "_stretched", again)
 
 
-def reused_pads(monkeypatch) -> None:
-    """Both ends take the first pads again and again."""
-    for kind in (Sent, Received):
-        pads, first = kind.pads, {}
-
-        def again(self, width=1, pads=pads, first=first):
-            return first.setdefault((id(self._hash), self.count), pads(self, width))
-
-        monkeypatch.setattr(kind, "pads", again)
-
-
-def no_offset(monkeypatch) -> None:
-    """An offset of zero: both pads are equal, and the payload shows the sender's input."""
-    made = SoftSpokenSender.__init__
-
-    def zero(self, peer, trees, offset, hash):
-        made(self, peer, trees, np.zeros_like(offset), hash)
-
-    monkeypatch.setattr(SoftSpokenSender, "__init__", zero)
-
-
 def unmasked_payload(monkeypatch) -> None:
     """A sender that forgets one of the two pads."""
-    pads = Sent.pads
-    monkeypatch.setattr(Sent, "pads", lambda self, width=1: (pads(self, width)[0],) * 2)
+    strips = Sent.strips
+
+    def equal(self, width=1):
+        return ((start, zero, zero) for start, zero, _ in strips(self, width))
+
+    monkeypatch.setattr(Sent, "strips", equal)
 
 
 MUTANTS = [
-    without_mask,
+    choices_in_clear,
     same_mask_for_two_trees,
     repeated_index,
     repeated_keystream,
