@@ -10,13 +10,12 @@ from mpc.errors import ScriptError
 from mpc.filters import FilteredTable
 from mpc.functions import concat, stack
 from mpc.groups import Groups
+from mpc.passes.resolution import FIRST_SCALE
 from mpc.schema import Schema
 from mpc.trace import Trace
 from mpc.values import Value, record
 
 __all__ = ["Data", "PartyData", "TableView"]
-
-_FIRST_SCALE = 52
 
 
 class Data:
@@ -152,7 +151,7 @@ class TableView:
             low=column.low,
             high=column.high,
             rows=table.rows,
-            scale=_FIRST_SCALE if column.kind == "real" else 0,
+            scale=FIRST_SCALE if column.kind == "real" else 0,
         )
         if self._sizes is None:
             return value

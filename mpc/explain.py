@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 
 from mpc.cost import estimate
-from mpc.disclosure import cohorts
+from mpc.disclosure import aggregates, cohorts
 from mpc.errors import PlanError
 from mpc.instructions import SecretProduct
+from mpc.listing import listed, shape_of, wrapped
 from mpc.noise import Law, measured
 from mpc.plan import Plan
 from mpc.schedule import Schedule
 from mpc.sensitivity import Table
 from mpc.sources import SourceName, missing, offline_bytes, offline_seconds, protocol_for
-from mpc.types import Private, Public, Type
 from protocols import pairwise_costs
 from protocols.correlations import Demand
 
@@ -31,6 +31,12 @@ LAN = (0.0005, 125e6)
 
 WAN = (0.040, 12.5e6)
 """Round trip in seconds, bytes per second: 100 Mbit/s."""
+
+_CONDITIONS = {
+    "absolute", "and", "argmax", "argmin", "argsort", "equal", "less", "max", "maximum", "min", "minimum", "not",
+    "quantile", "sort", "where", "xor",
+}  # fmt: skip
+_FUNCTIONS = {"exp", "log", "quotient", "ratio", "reciprocal", "rsqrt", "sigmoid", "sqrt", "tanh"}
 
 
 def explain(
@@ -47,8 +53,8 @@ def explain(
     `colluding`: as `mpc.noise.measured` takes them, for the error that noise makes.
     """
     noise = partial(measured, plan, unit_rows, colluding)
-    listed = ["", *_steps(plan)] if steps else []
-    return "\n".join([*_inputs(plan), "", *_results(plan, noise), *listed, "", *_cost(plan, source)])
+    every = ["", "steps", *listed(plan)] if steps else []
+    return "\n".join([*_inputs(plan), "", *_results(plan, noise), *every, "", *_cost(plan, source)])
 
 
 def _inputs(plan: Plan) -> Iterator[str]:
@@ -78,33 +84,64 @@ def _results(plan: Plan, noise: Callable[[], _Noise]) -> Iterator[str]:
     try:
         laws = noise()
     except PlanError as error:
-        yield f"  noise: not known ({error.message})"
+        yield from wrapped(f"noise: not known ({error.message})", 2)
     rows = {}
     for party in plan.parties:
         try:
             rows[party] = cohorts(plan, party)
         except PlanError as error:
-            yield f"  rows of {party} behind each number: not known ({error.message})"
+            yield from wrapped(f"rows of {party} behind each number: not known ({error.message})", 2)
             rows[party] = {}
+    choosing = _choosing(plan)
     for i, step in plan.of("reveal"):
         name = step.params["name"]
         behind = ", ".join(f"{rows[party][name]:,} rows of {party}" for party in plan.parties if name in rows[party])
-        shape = _shape(plan.types[i])
-        yield f"  {name} ({shape}) to {', '.join(step.params['to'])} and nobody else"
-        yield f"    from at least {behind}" if behind else f"    from {_otherwise(plan, i)}{_error(plan, i, laws)}"
+        exact, noisy = _behind(plan, i)
+        under = _noises(plan, noisy)
+        yield from wrapped(f"{name} ({shape_of(plan.types[i])}) to {', '.join(step.params['to'])} and nobody else", 2)
+        if behind:
+            yield from wrapped(f"from at least {behind}{_chosen(plan, exact & choosing)}", 4)
+            if noisy:
+                yield from wrapped(f"and from {under}, which does not cover what is computed from these rows", 4)
+        else:
+            yield from wrapped(f"from {under}{_error(plan, i, laws)}", 4)
 
 
-def _otherwise(plan: Plan, result: int) -> str:
-    """What a result comes from that depends on nobody's rows: nothing, or values with noise."""
-    needed = {result}
+def _behind(plan: Plan, result: int) -> tuple[frozenset[int], frozenset[int]]:
+    """The steps that a result comes from other than under noise, and the noisy ones among all that it comes from."""
+    exact, needed = {result}, {result}
     for i in range(result, -1, -1):
         if i in needed:
             needed.update(plan.steps[i].inputs)
-    noisy = [plan.steps[i].params for i in sorted(needed) if plan.steps[i].op == "noisy"]
-    told = {
-        f"epsilon {params['epsilon']:g}" + f", delta {params['delta']:g}" * bool(params["delta"]) for params in noisy
-    }
+        if i in exact and plan.steps[i].op != "noisy":
+            exact.update(plan.steps[i].inputs)
+    return frozenset(exact), frozenset(i for i in needed if plan.steps[i].op == "noisy")
+
+
+def _noises(plan: Plan, noisy: Collection[int]) -> str:
+    """What a result comes from that depends on nobody's rows: nothing, or values with noise."""
+    noises = [plan.steps[i].params for i in sorted(noisy)]
+    told = {f"epsilon {each['epsilon']:g}" + f", delta {each['delta']:g}" * bool(each["delta"]) for each in noises}
     return f"data under noise: {' and '.join(sorted(told))}" if told else "no party's data"
+
+
+def _choosing(plan: Plan) -> frozenset[int]:
+    """The steps that compare single rows, or compute functions of them: by these rows can be chosen, in secret."""
+    steps = [i for i, step in enumerate(plan.steps) if step.op in _CONDITIONS | _FUNCTIONS]
+    if not steps:
+        return frozenset()
+    try:
+        several = frozenset(range(len(plan.steps))).intersection(*(aggregates(plan, p, 2) for p in plan.parties))
+    except PlanError:  # then any value may be about single rows
+        return frozenset(steps)
+    return frozenset(i for i in steps if not several.issuperset(plan.steps[i].inputs))
+
+
+def _chosen(plan: Plan, steps: Collection[int]) -> str:
+    """What these steps do to the rows that a result is computed from."""
+    if any(plan.steps[i].op in _CONDITIONS for i in steps):
+        return ", of which a secret condition selects some, perhaps one"
+    return ", of which a function of single rows may select some, perhaps one" if steps else ""
 
 
 def _error(plan: Plan, result: int, laws: _Noise) -> str:
@@ -114,18 +151,6 @@ def _error(plan: Plan, result: int, laws: _Noise) -> str:
         return ""
     deviation = math.sqrt(math.fsum(each.variance for each in law.values())) / plan.types[result].domain.denominator
     return f", which puts {'each' if plan.types[result].shape else 'it'} off by {deviation:.3g} (standard deviation)"
-
-
-def _steps(plan: Plan) -> Iterator[str]:
-    yield "steps"
-    for i, (step, type_) in enumerate(zip(plan.steps, plan.types, strict=True)):
-        if isinstance(type_.visibility, Private):
-            seen = f"at {type_.visibility.owner}"
-        else:
-            seen = "public" if isinstance(type_.visibility, Public) else "shared"
-        inputs = ", ".join(f"#{j}" for j in step.inputs)
-        origin = plan.origins.get(i, "")
-        yield f"  #{i:<4}{step.op:<10}{inputs:<14}{_shape(type_):<16}{seen:<14}{type_.bits:>3} bits  {origin}".rstrip()
 
 
 def _cost(plan: Plan, source: SourceName) -> Iterator[str]:
@@ -198,10 +223,6 @@ def _instead(plan: Plan, source: SourceName) -> str:
     schedule = Schedule(plan, protocol_for(source))
     cost = estimate(plan, schedule.protocol)
     return f"{_offline(schedule, source)}; online {sum(cost.bytes_sent.values()):,} bytes in {cost.rounds} rounds"
-
-
-def _shape(type_: Type) -> str:
-    return " x ".join(f"{n:,}" for n in type_.shape) or "one number"
 
 
 def _seconds(seconds: float) -> str:

@@ -18,6 +18,7 @@ from typing import Literal
 import msgpack
 
 from mpc.plan import Plan
+from parties.database import count_change
 from parties.errors import Fault
 
 __all__ = ["Approvals", "Request"]
@@ -77,6 +78,11 @@ class Approvals:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def begin(self, changes: int) -> None:
+        """Make the file, with nothing in it, as if it had had so many changes."""
+        with self._database() as database:
+            database.execute(f"pragma user_version = {changes}")
+
     def ask(self, plan: Plan, agreement: bytes, analyst: str, notes: Mapping[str, str], now: int) -> Request:
         """The request for this plan, noted if it is new, with what was decided of it before.
 
@@ -121,6 +127,7 @@ class Approvals:
                 "where id = ? and decision = 'approved' and computations > 0",
                 (key,),
             )
+            count_change(database)
             return changed.rowcount == 1
 
     def requests(self, agreement: bytes) -> list[Request]:
@@ -151,6 +158,7 @@ class Approvals:
                 "update request set decision = ?, why = ?, decided = ?, computations = ? where id = ?",
                 (decision, why[:_MOST_WHY], now, computations, meant[0].id),
             )
+            count_change(database)
             return _found(database, meant[0].id)
 
     @contextmanager

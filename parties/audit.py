@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from parties.continuity import counted
 from parties.entries import MOST_LINE, Entry, lines
 from parties.errors import Fault
 from parties.heads import Head
@@ -48,6 +49,7 @@ class Audit:
         self._starts = array("Q")
         self._latest: dict[str, Entry] = {}
         self._held: dict[tuple[str, str], Head] = {}
+        self._counts: dict[str, int] = {}
         with self._faults():
             if not path.exists():
                 begun = {"party": party, "verify_key": identity.verify_key}
@@ -108,6 +110,11 @@ class Audit:
         """The last head of another party's record that is kept here, signed with this key."""
         return self._held.get((party, verify_key))
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The most changes to each database of the state folder that an entry notes (`parties/continuity.py`)."""
+        return self._counts
+
     def close(self) -> None:
         """Close the file; nothing is recorded after."""
         with self._lock:
@@ -158,7 +165,7 @@ class Audit:
             raise self._damaged("it has no entry")
 
     def _take(self, entry: Entry, size: int) -> None:
-        heads = entry.heads
+        heads, counts = entry.heads, counted(entry.content)
         self._starts.append(self._end)
         self._end += size
         self._last = self._latest[entry.kind] = entry
@@ -166,6 +173,8 @@ class Audit:
             before = self._held.get((owner, head.verify_key))
             if before is None or before.sequence < head.sequence:
                 self._held[owner, head.verify_key] = head
+        for name, count in counts.items():
+            self._counts[name] = max(count, self._counts.get(name, 0))
 
     def _check_signature(self) -> None:
         """Of the last entry, whose hash binds all the others."""

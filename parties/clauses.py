@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
@@ -10,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc.accounting import Loss, left
-from mpc.disclosure import rows_alike, rows_used
+from mpc.disclosure import rows_alike
 from mpc.noise import measured
 from mpc.plan import Plan
 from mpc.schema import unit_rows
 from mpc.sensitivity import Table, sensitivities
 from parties.budget import exceeded, losses_of
 from parties.row_sets import MOST_WEIGHTS, numbers_of
-from parties.rows import Partition, near
+from parties.rows import Partition, few_together, near
 
 if TYPE_CHECKING:
     from parties.policy import Case
@@ -67,40 +68,55 @@ def budget_notes(case: Case) -> dict[str, str]:
 
 
 def exact_results(case: Case) -> Iterator[str]:
-    """No more numbers without noise depend on a table than agreed: of an array, every element counts."""
-    used, numbers = rows_used(case.plan, case.party), numbers_of(case.plan)
+    """No more numbers without noise depend on a table than agreed.
+
+    Of an array every element counts; and of one number every weight, as it may hold as many sums, packed.
+    """
+    numbers = numbers_of(case.plan)
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for result, tables in rows_alike(case.plan, case.party).items():
+        for called, rows in tables.items():
+            name, *_ = called.split(" ")  # of a sample, the table
+            counts[name][result] = counts[name].get(result, 0) + max(numbers[result], _weights(rows))
     for name, terms in case.agreement.data.get(case.party, {}).items():
-        results = [result for result, tables in used.items() if name in tables]
-        count = sum(numbers[result] for result in results)
-        if terms.exact_results is not None and count > terms.exact_results:
+        if terms.exact_results is not None and (count := sum(counts[name].values())) > terms.exact_results:
             yield (
-                f"{revealed(case.plan, results)}: {count:,} numbers without noise depend on {case.party}.{name}, "
+                f"{revealed(case.plan, counts[name])}: {count:,} numbers without noise depend on {case.party}.{name}, "
                 f"where {terms.exact_results} are agreed"
             )
 
 
 def differencing(case: Case) -> Iterator[str]:
-    """No two results of the plan use nearly the same rows of a table, nor weigh nearly the same rows alike.
+    """No results of the plan use nearly the same rows of a table, nor weigh nearly the same rows alike.
 
-    Whatever is put together from the numbers of two results depends on enough rows then, or on none (parties/rows.py).
+    Whatever is put together from their numbers depends on enough rows then, or on none (parties/rows.py).
     """
-    if case.agreement.min_rows <= 1:  # single rows may be told
+    least = case.agreement.min_rows
+    if least <= 1:  # single rows may be told
         return
-    used = rows_alike(case.plan, case.party)
-    for result, tables in used.items():
+    by_table: dict[str, dict[str, _Rows]] = defaultdict(dict)
+    for result, tables in rows_alike(case.plan, case.party).items():
         for name, rows in tables.items():
-            if (weights := 1 if isinstance(rows, range) else int(rows.max(initial=0))) > MOST_WEIGHTS:
+            by_table[name][result] = rows
+            if (weights := _weights(rows)) > MOST_WEIGHTS:
                 yield (
                     f"{revealed(case.plan, [result])}: {result!r} weighs rows of {case.party}.{name} in {weights:,} "
                     f"ways, where {MOST_WEIGHTS} are the most"
                 )
-    for one, other in combinations(used, 2):
-        for name in used[one].keys() & used[other].keys():
-            if few := _near(used[one][name], used[other][name], case.agreement.min_rows):
+    for name, used in by_table.items():
+        parts = _different(used)
+        pairs = [(one, other, near(parts[one], parts[other], least)) for one, other in combinations(parts, 2)]
+        for one, other, few in pairs:
+            if few:
                 yield (
                     f"{revealed(case.plan, [one, other])}: {one!r} and {other!r} use rows of {case.party}.{name} that "
-                    f"differ in {few}: their difference would tell of fewer than {case.agreement.min_rows}"
+                    f"differ in {few}: their difference would tell of fewer than {least}"
                 )
+        if not any(few for *_, few in pairs) and any(few_together([], list(parts.values()), least)):
+            yield (
+                f"{revealed(case.plan, parts)}: {', '.join(map(repr, parts))} together would tell of fewer than "
+                f"{least} rows of {case.party}.{name}"
+            )
 
 
 def history(case: Case) -> Iterator[str]:
@@ -124,12 +140,15 @@ def _few(steps: Sequence[str]) -> str:
     return ", ".join([*steps[:_MOST_STEPS], *["..."] * (len(steps) > _MOST_STEPS)])
 
 
-def _near(one: _Rows, other: _Rows, least: int) -> int:
-    if isinstance(one, range) and isinstance(other, range) and one == other:
-        return 0
-    length = max(rows.stop if isinstance(rows, range) else len(rows) for rows in (one, other))
-    return near(_classes(one, length), _classes(other, length), least)
+def _weights(rows: _Rows) -> int:
+    return min(len(rows), 1) if isinstance(rows, range) else int(rows.max(initial=0))
 
 
-def _classes(rows: _Rows, length: int) -> Partition:
-    return Partition.of(rows if isinstance(rows, range) else np.minimum(rows, MOST_WEIGHTS), length)
+def _different(used: Mapping[str, _Rows]) -> Mapping[str, Partition]:
+    """The classes of rows that results use of one table, each once: of the first result that has them."""
+    length = max(rows.stop if isinstance(rows, range) else len(rows) for rows in used.values())
+    first: dict[bytes, tuple[str, Partition]] = {}
+    for result, rows in used.items():
+        classes = Partition.of(rows if isinstance(rows, range) else np.minimum(rows, MOST_WEIGHTS), length)
+        first.setdefault(classes.encode(), (result, classes))
+    return dict(first.values())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from parties.errors import Fault
 
-__all__ = ["Database"]
+__all__ = ["Database", "count_change"]
 
 _LOCK_WITHIN = 10.0
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
@@ -52,13 +52,17 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Changes that are made together, and on the disk when the block ends; or not at all, when it raises."""
+        """Changes that are made together, and on the disk when the block ends; or not at all, when it raises.
+
+        They count as one change (`parties/continuity.py`).
+        """
         with self._lock, self._faults():
             if os.stat(self._path).st_ino != self._inode:
                 raise self.damaged()
             try:
                 self._connection.execute("begin immediate")
                 yield self._connection
+                count_change(self._connection)
                 self._connection.execute("commit")
             except BaseException:
                 if self._connection.in_transaction:
@@ -104,6 +108,12 @@ class Database:
                 f"{self._path} cannot be written ({error}); nothing was used.",
                 "Make room on its disk and see that it belongs to the user who runs this process, then start again.",
             ) from None
+
+
+def count_change(connection: sqlite3.Connection) -> None:
+    """Advance the count of changes that the file's header holds. Within a transaction."""
+    (count,) = connection.execute("pragma user_version").fetchone()
+    connection.execute(f"pragma user_version = {count + 1}")
 
 
 def _create(path: Path, script: str) -> None:

@@ -50,6 +50,7 @@ class Dealer(Server):
             for party, batch in batches(schedule.demands()):
                 send_words(agreed.links, party, [deal(demand, label, secrets) for label, demand in batch])
             pieces = {plan.parties[i]: count for i, count in counts.items() if count}
-            agreed.send_head(self.audit.record("material_dealt", session=session, pieces=pieces))
+            counted = self.continuity.counts()
+            agreed.send_head(self.audit.record("material_dealt", session=session, pieces=pieces, counted=counted))
             conversation.tell("progress", phase="dealt")
         conversation.tell("done", rounds=0, bytes_sent=0, load=0.0, offline=0.0, online=0.0)

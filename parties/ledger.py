@@ -40,8 +40,8 @@ class Ledger:
             _TABLES,
             _APPLICATION,
             unknown="which material is used up",
-            remedy="Restore no old copy: that would use material twice. Make new keys for this party, and move this "
-            "file away.",
+            remedy="Restore no old copy: that would use material twice. Make new keys for this party, and move the "
+            "whole state folder away.",
         )
         try:
             with self._database.transaction() as connection:

@@ -186,7 +186,7 @@ class Node(Server):
         """How many rows of a table take part; what it costs to tell that goes into the record."""
         taking_part, loss = self.privacy.limit(table, rows)
         if loss:
-            self.audit.record("debit", session="", table=table, epsilon=loss.epsilon, delta=loss.beyond)
+            self._record_counted("debit", session="", table=table, epsilon=loss.epsilon, delta=loss.beyond)
         return taking_part
 
     def _longest(self, name: str) -> int:
@@ -242,9 +242,14 @@ class Node(Server):
         self.privacy.settle(claim, session)
         for table, losses in claim.losses.items():
             for loss in losses:
-                self.audit.record("debit", session=session, table=table, epsilon=loss.epsilon, delta=loss.delta)
+                self._record_counted("debit", session=session, table=table, epsilon=loss.epsilon, delta=loss.delta)
         if in_turn and self.index + 1 < len(claim.plan.parties):
             links.send(self.index + 1, [])
+        self._record_counted("run_counted", session=session)
+
+    def _record_counted(self, kind: str, **content: Any) -> None:
+        """Record what was counted, with how far the databases are: no older ones are taken at the next start."""
+        self.audit.record(kind, counted=self.continuity.counts(), **content)
 
     def _keep(self, claim: Claim, conversation: Conversation, shares: Mapping[str, Array]) -> None:
         """Keep noised results for when they are asked for again; on a full disk they will have to be paid again."""

@@ -10,21 +10,29 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from mpc.computation import PRECISION
 from mpc.degrees import degrees
 from mpc.disclosure import aggregates, cohorts
 from mpc.errors import PlanError
 from mpc.operations import Params
+from mpc.passes.resolution import adjustable
+from mpc.passes.settled import rounds_as_planned
 from mpc.plan import Plan, Step
+from mpc.types import BOOLEAN
+from mpc.undefined import MARK
 from mpc.validate import validate
 from parties import clauses
 from parties.agreement import Agreement
 from parties.errors import Fault
 from parties.terms import KINDS, ColumnTerms
 
-__all__ = ["ARRANGING", "CLAUSES", "MOST_DEGREE", "Case", "Clause", "check", "check_all", "refusals"]
+__all__ = ["ARRANGING", "CLAUSES", "MOST_DEGREE", "PRECISIONS", "Case", "Clause", "check", "check_all", "refusals"]
 
 MOST_DEGREE = 2
 """Of results, as polynomials in one party's values: enough for variances, covariances and regressions."""
+
+PRECISIONS = range(16, 53)
+"""The significant bits that a plan may have been made for, where rounding could tell of single rows."""
 
 ARRANGING = frozenset(
     {"column", "concat", "constant", "noisy", "rescale", "reshape", "reveal", "sample", "share", "stack", "transpose"}
@@ -160,11 +168,27 @@ def _recipients(case: Case) -> Iterator[str]:
 
 def _outputs(case: Case) -> Iterator[str]:
     agreed = case.agreement.outputs
+    flags = _flags(case.plan)
     for where, name, step in case.reveals() if agreed else ():
+        if name in flags:  # who is told a value may be told whether there is one
+            continue
         if name not in agreed:
             yield f"{where}: {name!r} is none of the agreed results, {', '.join(agreed)}"
         else:
             yield from (f"{where}: {to} may not receive {name!r}" for to in step.params["to"] if to not in agreed[name])
+
+
+def _flags(plan: Plan) -> frozenset[str]:
+    """Results that only say whether others mean anything: truth values under their names and MARK, to whom they go."""
+    told = {step.params["name"]: (set(step.params["to"]), plan.types[i]) for i, step in plan.of("reveal")}
+    return frozenset(
+        name
+        for name, (to, flag) in told.items()
+        if name.endswith(MARK)
+        and (value := told.get(name.removesuffix(MARK)))
+        and (to, flag.domain) == (value[0], BOOLEAN)
+        and flag.shape in ((), value[1].shape)
+    )
 
 
 def _min_rows(case: Case) -> Iterator[str]:
@@ -193,6 +217,17 @@ def _degree(case: Case) -> Iterator[str]:
             )
 
 
+def _roundings(case: Case) -> Iterator[str]:
+    rounded = any(map(adjustable, case.plan.steps))
+    if not rounded or (case.agreement.row_conditions and not any(case.plan.of("noisy"))):
+        return
+    if not any(rounds_as_planned(case.plan, bits) for bits in dict.fromkeys((PRECISION, *PRECISIONS))):
+        yield (
+            f"the plan rounds real values otherwise than the planner does with {PRECISIONS[0]} bits or more: rounding "
+            "can compare single rows' values, and move results further than their noise hides"
+        )
+
+
 CLAUSES: Mapping[str, Clause] = {
     "parties": _parties,
     "uses": _uses,
@@ -207,5 +242,6 @@ CLAUSES: Mapping[str, Clause] = {
     "budget": clauses.budget,
     "earlier results": clauses.history,
     "every agreement": _degree,
+    "every agreement, of roundings": _roundings,
 }
 """The clause's name in agreement.toml, and what it asks of a plan."""

@@ -27,7 +27,7 @@ from parties.clock import Clock
 from parties.database import Database
 from parties.errors import Fault
 from parties.noise import told_unseen
-from parties.row_sets import RowsOf, numbers_of, row_sets, rows_of, tables_of
+from parties.row_sets import RowsOf, drawn_anew, numbers_of, row_sets, rows_of, tables_of
 from parties.rows import Contents, Words, row_hashes
 from parties.sealed import KEY_BYTES, own_key
 from parties.store import Store, Version
@@ -74,8 +74,8 @@ class Privacy:
             _TABLES + budget.TABLES + history.TABLES + answers.TABLES,
             _APPLICATION,
             unknown="what results have told already",
-            remedy="Restore the newest copy, with the privacy.key of its own. If there is none: budgets begin anew "
-            "once both are moved away. Settle on that first, in writing.",
+            remedy="Restore the newest copy, with the privacy.key of its own. If there is none, budgets begin anew "
+            "with new keys and an empty state folder. Settle on that first, in writing.",
         )
         self._key = self._own_key(path.with_name("privacy.key"), begins)
 
@@ -195,12 +195,18 @@ class Privacy:
 
     def _too_near(self, connection: sqlite3.Connection, claim: Claim) -> Iterator[str]:
         least = self._agreement.min_rows
-        near = history.differing(connection, claim.used, least)
-        for result, name in dict.fromkeys((used.result, used.name) for used in near):
+        near = {(used.result, used.name): None for used in history.differing(connection, claim.used, least)}
+        for result, name in near:
             yield (
                 f"{revealed(claim.plan, [result])}: {result!r} uses rows of {self._party}.{name} "
                 f"that differ in fewer than {least} from those of another result, so that the difference would tell "
                 "of these few"
+            )
+        few = {(used.result, used.name): None for used in history.adding_up(connection, claim.used, least)}
+        for result, name in (each for each in few if each not in near):
+            yield (
+                f"{revealed(claim.plan, [result])}: {result!r} together with other results would tell of fewer than "
+                f"{least} rows of {self._party}.{name}"
             )
 
     def _too_many(self, connection: sqlite3.Connection, claim: Claim) -> Iterator[str]:
@@ -216,7 +222,7 @@ class Privacy:
 
     def _used(self, plan: Plan, versions: Mapping[str, Version], sets: Iterable[RowsOf]) -> Iterator[history.Used]:
         """The rows that results use, of the tables that are agreed. Raises DataError."""
-        numbers = numbers_of(plan)
+        numbers, anew = numbers_of(plan), drawn_anew(plan)
         for each in sets:
             if (name := each.name) not in versions:
                 continue
@@ -226,7 +232,8 @@ class Privacy:
                     f"{self._party}.{name} has {contents.hashes.size:,} rows, the plan was made for another number",
                     "The table changed since the script was submitted. Submit again.",
                 )
-            yield history.Used(each.result, name, each.rows, contents, numbers[each.result])
+            count = max(numbers[each.result], each.rows.sizes.size - 1)  # as many can be packed into one
+            yield history.Used(each.result, name, each.rows, contents, count, each.result in anew)
 
     def _contents(self, name: str, version: Version) -> Contents:
         """What a table holds, for as long as its file does not change. Raises DataError."""

@@ -20,7 +20,10 @@ __all__ = [
     "listed",
     "moment",
     "noise",
+    "noise_of",
     "sentences",
+    "single_rows",
+    "smallest_group",
     "table_sentence",
     "told",
 ]
@@ -55,17 +58,8 @@ def sentences(agreement: Agreement, consortium: Consortium) -> Iterator[tuple[st
     yield "approval", _approval(agreement)
     yield "may be computed", _computed(agreement)
     yield "results", _results(agreement)
-    yield (
-        "smallest group",
-        f"Every number in a result that rests on a party's data rests on at least {agreement.min_rows:,} of its rows.",
-    )
-    yield (
-        "single rows",
-        "Values of single rows may be compared, filtered by and sorted, while they stay secret: a result can rest on "
-        "the few rows that a condition selects."
-        if agreement.row_conditions
-        else "Values of single rows are not compared, filtered by or sorted.",
-    )
+    yield "smallest group", smallest_group(f"{agreement.min_rows:,}")
+    yield "single rows", single_rows(agreement.row_conditions)
     yield (
         "random material",
         f"The computation ({agreement.protocol} secret sharing) uses random numbers, supplied by "
@@ -142,21 +136,47 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
+def smallest_group(rows: str) -> str:
+    """From how many rows numbers are computed; true whether or not single rows may be compared."""
+    return (
+        f"Every number in a result that rests on a party's data is computed from at least {rows} of its rows, "
+        "unless it has noise."
+    )
+
+
+def single_rows(conditions: bool) -> str:
+    """Whether single rows may be compared, and what that means for the smallest group."""
+    if conditions:
+        return (
+            "Values of single rows may be compared, filtered by and sorted, while they stay secret: of the rows that a "
+            "result is computed from, a condition can select few, or one, and the result rests on these alone."
+        )
+    return "Values of single rows are not compared, filtered by or sorted for a result without noise."
+
+
 def noise(agreement: Agreement) -> str:
     """Who adds noise to results with noise, and what is taken for granted then."""
-    if agreement.colluding is None:
+    return noise_of(agreement.colluding)
+
+
+def noise_of(colluding: int | None) -> str:
+    """The same by what is agreed on `colluding`; None: each party adds a full share."""
+    altered = (
+        "where values of several parties are multiplied or compared with each other, no party has altered its software"
+    )
+    if colluding is None:
         return (
             "Each party adds enough noise for its own rows, so that all others together cannot take it off: "
-            "nothing needs to be taken for granted."
+            f"nothing needs to be taken for granted, except that {altered}."
         )
-    if agreement.colluding == 0:
+    if colluding == 0:
         taken = "no party shows anybody what noise it added, or leaves it out"
     else:
-        most = f"{agreement.colluding:,} of the parties" if agreement.colluding > 1 else "one party"
+        most = f"{colluding:,} of the parties" if colluding > 1 else "one party"
         taken = f"at most {most} may show the others, or the recipients, what noise it added, or leave it out"
     return (
         f"Results with a delta are more accurate, because the parties add noise in parts. This takes for granted that "
-        f"{taken}. If more do, a reader can tell more about persons than the privacy budget says."
+        f"{taken}; and that {altered}. If more do, a reader can tell more about persons than the privacy budget says."
     )
 
 

@@ -6,7 +6,7 @@ can know, such as who the data protection officer is, is left to be filled in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from parties.config import Consortium
 from parties.entries import Entry
 from parties.markup import Markup, page, table, tag
+from parties.safeguards import mapping, safeguards
 from parties.verification import Reading
 
 __all__ = ["report"]
@@ -32,18 +33,8 @@ _SHOWN = 16
 """Characters of a session's id or a digest."""
 _OWN_TABLES = {
     "record_begun", "agreement_in_force", "node_started", "node_stopped", "plan_accepted", "plan_refused", "fault",
-    "session_signed", "run_begun", "run_ended", "session_closed", "material_dealt", "debit",
+    "session_signed", "run_begun", "run_counted", "run_ended", "session_closed", "material_dealt", "debit",
 }  # fmt: skip
-_SAFEGUARDS = (
-    "Rows stay on the party's own machine. What leaves it are secret shares and masked values, which taken alone are "
-    "random numbers; only the agreed results are ever put together, and only at their recipients.",
-    "Each node checks every plan by itself against its own copy of the agreement, and refuses what goes beyond it. "
-    "Nodes run no code of an analyst.",
-    "Every member has keys of its own. Sessions are signed by all participants; control connections are encrypted with "
-    "CURVE, data connections with AES-256-GCM under keys of one session.",
-    "This record is a chain of signed entries. The other members hold signed heads of it, against which it can be "
-    "verified: beaver audit verify.",
-)
 
 
 @dataclass
@@ -101,7 +92,7 @@ def report(reading: Reading, entries: Iterable[Entry], consortium: Consortium) -
         tag("p", _retention(agreements)),
         _to_fill_in("Transfers to third countries, and safeguards for them", "Erasure of the data themselves"),
         tag("h2", "Safeguards (g)"),
-        tag("ul", *(tag("li", line) for line in (*_SAFEGUARDS, *_agreed_safeguards(party, agreements)))),
+        tag("ul", *(tag("li", line) for line in safeguards(party, _named(agreements)))),
         tag("h2", "What ran, and when"),
         table(
             ("when (UTC)", "session", "analyst", "plan", "data used", "results, and for whom", "outcome"),
@@ -125,7 +116,7 @@ def _follow(sessions: dict[str, _Session], entry: Entry) -> None:
         return
     if entry.kind == "plan_accepted":
         sessions[name] = _Session(
-            entry, _mapping(content.get("data")), _mapping(content.get("results")), str(content.get("plan", ""))
+            entry, mapping(content.get("data")), mapping(content.get("results")), str(content.get("plan", ""))
         )
     elif (session := sessions.get(name)) is not None:
         if entry.kind == "session_closed":
@@ -162,7 +153,7 @@ def _to_fill_in(*what: str) -> Markup:
 
 
 def _purpose(entry: Entry) -> tuple[str, ...]:
-    terms = _mapping(entry.content.get("terms"))
+    terms = mapping(entry.content.get("terms"))
     term = " to ".join(_time(str(terms[end])) if terms.get(end) else "open" for end in ("valid_from", "valid_until"))
     return _time(entry.at), _short(entry.content.get("agreement")), str(terms.get("purpose", "")), term
 
@@ -170,10 +161,10 @@ def _purpose(entry: Entry) -> tuple[str, ...]:
 def _categories(party: str, agreements: Iterable[Entry]) -> Markup:
     rows: dict[tuple[str, ...], None] = {}
     for terms in map(_terms, agreements):
-        for name, held in _mapping(_mapping(terms.get("data")).get(party)).items():
-            about = str(_mapping(held).get("about", ""))
-            for column, kind in _mapping(_mapping(held).get("columns")).items():
-                said = _mapping(kind)
+        for name, held in mapping(mapping(terms.get("data")).get(party)).items():
+            about = str(mapping(held).get("about", ""))
+            for column, kind in mapping(mapping(held).get("columns")).items():
+                said = mapping(kind)
                 meaning = str(said.get("about", "")) or about
                 rows[name, column, str(said.get("type", "")), _range(said.get("range")), meaning] = None
     return table(("table", "column", "type", "range", "what it is"), rows)
@@ -182,7 +173,7 @@ def _categories(party: str, agreements: Iterable[Entry]) -> Markup:
 def _recipients(agreements: Iterable[Entry]) -> Markup:
     rows: dict[tuple[str, str], None] = {}
     for terms in map(_terms, agreements):
-        outputs = _mapping(terms.get("outputs"))
+        outputs = mapping(terms.get("outputs"))
         for name, to in outputs.items():
             rows[name, _listed(to)] = None
         if not outputs:
@@ -193,27 +184,10 @@ def _recipients(agreements: Iterable[Entry]) -> Markup:
 def _retention(agreements: Iterable[Entry]) -> str:
     told = "The agreement sets no time limit for results."
     for terms in map(_terms, agreements):
-        days = _mapping(terms.get("retention")).get("results_days")
+        days = mapping(terms.get("retention")).get("results_days")
         if days is not None:
             told = f"Results at recipients: {days} days."
     return told
-
-
-def _agreed_safeguards(party: str, agreements: Iterable[Entry]) -> list[str]:
-    told: dict[str, None] = {}
-    for terms in map(_terms, agreements):
-        for name, held in _mapping(_mapping(terms.get("data")).get(party)).items():
-            if budget := _mapping(_mapping(held).get("budget")):
-                period = f"in any {budget['days']} days" if budget.get("days") else "in the term of the agreement"
-                agreed = f"epsilon {budget.get('epsilon')}, delta {budget.get('delta')}"
-                told[f"Privacy budget of {name}: {agreed}, {period}."] = None
-        told[f"No result rests on fewer than {terms.get('min_rows')} rows of a party."] = None
-        told[f"Random material comes from: {terms.get('source')}."] = None
-        if terms.get("uses") is not None:
-            told[f"At most {terms.get('uses')} computations."] = None
-        if terms.get("approval") == "ask":
-            told["A person approves each plan before it runs."] = None
-    return list(told)
 
 
 def _ran(name: str, session: _Session) -> tuple[str, ...]:
@@ -251,12 +225,12 @@ def _other(entry: Entry) -> tuple[str, ...]:
     return f"{entry.sequence:,}", _time(entry.at), _words(entry.kind), told
 
 
+def _named(agreements: Iterable[Entry]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((_short(entry.content.get("agreement")), _terms(entry)) for entry in agreements)
+
+
 def _terms(entry: Entry) -> Mapping[str, Any]:
-    return _mapping(entry.content.get("terms"))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return mapping(entry.content.get("terms"))
 
 
 def _listed(value: object) -> str:

@@ -12,7 +12,7 @@ from mpc.plan import Plan
 from mpc.sampling import Draw, Rows
 from parties.rows import Partition
 
-__all__ = ["MOST_WEIGHTS", "RowsOf", "numbers_of", "row_sets", "rows_of", "tables_of"]
+__all__ = ["MOST_WEIGHTS", "RowsOf", "drawn_anew", "numbers_of", "row_sets", "rows_of", "tables_of"]
 
 MOST_WEIGHTS = 256
 """By which one result may weigh the rows of a table: a node remembers the rows of each."""
@@ -47,6 +47,14 @@ def row_sets(plan: Plan, party: str, drawn: Mapping[Draw, Rows]) -> Iterator[Row
                 weights[drawn[draw]] = Partition.of(rows, len(drawn[draw])).each
                 rows = weights
             yield RowsOf(result, name, Partition.of(rows, length))
+
+
+def drawn_anew(plan: Plan) -> frozenset[str]:
+    """The results that depend on a random sample or on noise, whoever draws it: each session has other ones."""
+    drawn: list[bool] = []
+    for step in plan.steps:
+        drawn.append(step.op in ("sample", "noisy") or any(drawn[i] for i in step.inputs))
+    return frozenset(step.params["name"] for i, step in plan.of("reveal") if drawn[i])
 
 
 def numbers_of(plan: Plan) -> Mapping[str, int]:

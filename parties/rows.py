@@ -1,4 +1,4 @@
-"""Rows of a table in classes, remembered exactly; and whether two results together tell of few rows.
+"""Rows of a table in classes, remembered exactly; and whether results together tell of few rows.
 
 A combination of the numbers of one result weighs all rows of a class alike. Two results cut the rows into cells: those
 of one class in the one and of another in the other, "not used" being a class too. The two are near when a cell has some
@@ -7,12 +7,18 @@ that the other result does not use, and enough of B that the one does not use.
 
 Then no combination of both depends on some rows, but fewer than agreed: it would be one in which all cells of enough
 rows cancel. So A and B of any smaller cell had weight 0, each by itself, and that cell canceled as well.
+
+Of more than two results, the cells are what all of them leave together. Whatever is put together from them weighs rows
+by a linear combination of the indicator vectors of their classes. One of these cancels on all cells of enough rows, and
+not on all others, if and only if the vectors have a higher rank than without the others. Smaller cells may be enough
+rows together: then that is refused without need. Of two results `near` refuses all that this would, and more.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +26,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-__all__ = ["Contents", "Partition", "Words", "near", "numbered", "row_hashes"]
+__all__ = ["Contents", "Partition", "Words", "few_together", "near", "numbered", "row_hashes"]
 
 Words = NDArray[np.uint64]
 _Numbers = NDArray[np.int64]
@@ -28,6 +34,10 @@ _Numbers = NDArray[np.int64]
 _BLOCK = 1 << 20
 _MOST_COUNTS = 1 << 26
 """Of rows that hold the same, by the cells they may be in: beyond, any may be in any."""
+_MOST_CELLS = 1 << 16
+_MOST_WORK = 1 << 28
+"""To eliminate a matrix: its rows, squared, by its columns. Beyond, a cell of few rows is one that may be told."""
+_PRIMES = 2
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -74,6 +84,10 @@ class Partition:
         """How many rows each class has."""
         return _counted(self.classes, np.diff(self.ends, prepend=0), 1)
 
+    def at(self, ends: _Numbers) -> _Numbers:
+        """The class of the row before each end."""
+        return self.classes[np.searchsorted(self.ends, ends)]
+
 
 @dataclass(frozen=True, eq=False)
 class Contents:
@@ -98,6 +112,39 @@ def near(one: Partition, other: Partition, least: int, held: tuple[_Numbers, _Nu
     small[1:, 1:] &= ~(left_by_other & left_by_one)
     small[0, 0] = False
     return min(map(int, most[small]), default=0)
+
+
+def few_together(before: Sequence[Partition], new: Sequence[Partition], least: int) -> list[bool]:
+    """For each new result on the same rows: whether, with all that come before it, it may tell of fewer than `least`.
+
+    What those `before` tell together stays told, and so does a class of fewer than `least` rows by itself. Of two
+    different results only `near` is the judge. Wrong with a probability below 2^-30, whatever the rows are: ranks are
+    taken modulo random primes.
+    """
+    known = {partition.encode(): partition for partition in before}
+    added = {partition.encode(): partition for partition in new}
+    together = known | added
+    if len(together) <= 2:
+        return [False] * len(new)
+    places, sizes = _refined(list(together.values()))
+    if sizes.size <= _MOST_CELLS and not (sizes < least).any():
+        return [False] * len(new)
+    count = sum(partition.sizes.size - 1 for partition in together.values())
+    if sizes.size > _MOST_CELLS or count**2 * sizes.size > _MOST_WORK:
+        return [partition.encode() not in known for partition in new]
+    places = places[np.argsort(sizes < least, kind="stable")]  # the cells of enough rows first
+    told, telling, owners = [], [], []
+    for encoded, partition in together.items():
+        classes = partition.at(places)
+        for kind, size in enumerate(partition.sizes[1:], 1):
+            if encoded in known or size < least:
+                told.append(classes == kind)
+            else:
+                telling.append(classes == kind)
+                owners.append(encoded)
+    adds = _vanishing(np.array([*told, *telling]), int(np.count_nonzero(sizes >= least)))[len(told) :]
+    few = {owner for owner, more in zip(owners, adds, strict=True) if more}
+    return [partition.encode() in few for partition in new]
 
 
 def numbered(one: Contents, other: Contents) -> tuple[_Numbers, _Numbers]:
@@ -136,9 +183,7 @@ def _told(partition: Partition, least: int) -> _Numbers:
 def _cells(one: Partition, other: Partition) -> tuple[_Numbers, _Numbers]:
     """How many rows each cell has, of the same table: at least, and at most."""
     ends = np.sort(np.concatenate([one.ends, other.ends]))
-    mine = one.classes[np.searchsorted(one.ends, ends)]
-    theirs = other.classes[np.searchsorted(other.ends, ends)]
-    cells = _table(one, other, mine, theirs, np.diff(ends, prepend=0))
+    cells = _table(one, other, one.at(ends), other.at(ends), np.diff(ends, prepend=0))
     return cells, cells
 
 
@@ -166,6 +211,59 @@ def _cells_by_contents(
         fewest[i] += np.maximum(column[:, None] + held[1] - total[several][:, None], 0).sum(axis=0)
         most[i] += np.minimum(column[:, None], held[1]).sum(axis=0)
     return fewest, most
+
+
+def _refined(partitions: Sequence[Partition]) -> tuple[_Numbers, _Numbers]:
+    """The cells of all of them that any of them uses: the end of a row in each, and how many rows each has.
+
+    More than _MOST_CELLS need not be all.
+    """
+    ends = np.unique(np.concatenate([partition.ends for partition in partitions]))
+    cells, used = np.zeros(ends.size, np.int64), np.zeros(ends.size, np.bool_)
+    for partition in partitions:
+        classes = partition.at(ends)
+        used |= classes > 0
+        cells = cells * partition.sizes.size + classes
+        numbers = np.cumsum(np.bincount(cells) > 0) - 1
+        cells = numbers[cells]
+        if numbers[-1] > _MOST_CELLS:
+            break
+    sizes = _counted(cells, np.diff(ends, prepend=0), 0)
+    firsts = np.unique(cells, return_index=True)[1]
+    return ends[firsts][used[firsts]], sizes[used[firsts]]
+
+
+def _vanishing(vectors: NDArray[np.bool_], columns: int) -> NDArray[np.bool_]:
+    """Which vectors, one after the other, make for more combinations that are 0 in the first columns, but not in all.
+
+    With the ranks r of the vectors up to each, and s of their first columns, these have r - s dimensions.
+    """
+    ranks = np.zeros((2, len(vectors)), np.int64)
+    for _ in range(_PRIMES):  # modulo a prime a rank can only be smaller
+        pivots = _pivots(vectors.astype(np.int64), _random_prime())
+        ranks = np.maximum(ranks, np.cumsum([pivots >= 0, (pivots >= 0) & (pivots < columns)], axis=1))
+    grows: NDArray[np.bool_] = np.diff(ranks[0] - ranks[1], prepend=0) > 0
+    return grows
+
+
+def _pivots(matrix: _Numbers, prime: int) -> _Numbers:
+    """The first column in which each row is not 0, once the rows above took theirs out of it; or -1. In place."""
+    pivots = np.full(len(matrix), -1)
+    for i, row in enumerate(matrix):
+        if row.any():
+            pivots[i] = column = np.flatnonzero(row)[0]
+            below = i + 1 + np.flatnonzero(matrix[i + 1 :, column])
+            factors = matrix[below, column] * pow(int(row[column]), -1, prime) % prime
+            matrix[below] = (matrix[below] - factors[:, None] * row) % prime
+    return pivots
+
+
+def _random_prime() -> int:
+    """Of 31 bits, so that products fit; random, so that nobody can choose rows by it."""
+    while True:
+        candidate = (1 << 30) + 2 * secrets.randbelow(1 << 29) + 1
+        if (candidate % np.arange(3, 1 << 16, 2)).all():
+            return candidate
 
 
 def _table(one: Partition, other: Partition, mine: _Numbers, theirs: _Numbers, rows: _Numbers) -> _Numbers:

@@ -18,6 +18,7 @@ from parties.agreement import Agreement
 from parties.audit import Audit
 from parties.clock import Clock
 from parties.config import Consortium, PartyConfig, Process, check_identity
+from parties.continuity import Continuity
 from parties.control import ControlServer, Peer
 from parties.conversation import Conversation
 from parties.errors import Fault, FaultReport, printable
@@ -71,10 +72,12 @@ class Server(ABC):
         self.name = config.name
         self._analysts = {analyst.name for analyst in self.consortium.analysts}
         bound = config.bound(self._process())
+        self.audit = Audit(config.state / "audit.jsonl", config.name, self.identity)
+        self.continuity = Continuity(config.state)
+        self.continuity.check(self.audit.counts)
         self.ledger = Ledger(config.state / "ledger.sqlite")
         self.clock = Clock(self.ledger, now)
         self.clock.check_not_over(self.agreement)
-        self.audit = Audit(config.state / "audit.jsonl", config.name, self.identity)
         self.control = ControlServer(self.identity, self.consortium.by_transport_key, bound.address, self._longest)
         try:
             self.endpoint = DataEndpoint(bound.data)

@@ -15,7 +15,10 @@ from mpc.plan import Step
 from mpc.trace import whole
 from mpc.types import Type
 
-__all__ = ["adjustable", "columns_behind", "level", "magnitude_of", "most_bits", "sources"]
+__all__ = ["FIRST_SCALE", "adjustable", "columns_behind", "level", "magnitude_of", "most_bits", "sources"]
+
+FIRST_SCALE = 52
+"""Of real columns, as a script records them."""
 
 _MOST_BITS = 52
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +21,14 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
+_WIDTH = 100
+
 Id = Annotated[str, typer.Argument(help="The id of a request, or how it begins.")]
 
 
 @app.command()
 def pending(directory: Directory = Path(), name: Own = "") -> None:
-    """Show the plans that wait for a decision here: what they compute, cost and reveal, and what would be left."""
+    """Show the plans that wait for a decision here: what they reveal, every step, the cost, and what would be left."""
     with telling():
         approvals, agreement = _approvals(directory, name)
         waiting = [request for request in approvals.requests(agreement.digest()) if request.decision is None]
@@ -79,13 +82,29 @@ def _show(request: Request, agreement: Agreement) -> None:
     from mpc.explain import explain
     from mpc.plan import Plan
     from mpc.schema import unit_rows
-    from parties.errors import printable
 
     asked = datetime.fromtimestamp(request.asked, UTC)
     print(f"request {request.id[:8]} of {request.analyst}, {asked:%Y-%m-%d %H:%M} UTC")
     plan, units = Plan.decode(request.plan), unit_rows(agreement.schema())
-    for line in explain(plan, source=agreement.source, unit_rows=units, colluding=agreement.colluding).splitlines():
-        print(f"  {printable(line)}")
+    told = explain(plan, source=agreement.source, steps=True, unit_rows=units, colluding=agreement.colluding)
+    for line in told.splitlines():
+        _print(line)
     for topic, said in request.notes.items():
-        print(f"  {printable(topic)}: {printable(said)}")
+        _print(f"{topic}: {said}")
     print()
+
+
+def _print(line: str) -> None:
+    """On a terminal's lines, further in."""
+    from parties.errors import printable
+
+    indent = len(line) - len(line.lstrip())
+    parts = textwrap.wrap(
+        printable(line),
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent=" " * (indent + 6),
+        replace_whitespace=False,
+        break_on_hyphens=False,
+    )
+    print("\n".join(parts))

@@ -67,11 +67,13 @@ def _show(agreement: Agreement, listed: list[Offer]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from parties.prose import column_range, table_sentence
+    from parties.prose import column_range, single_rows, table_sentence
 
     console = Console()
     console.print(Text(f"For: {agreement.purpose}"))
-    console.print(f"No result rests on fewer than {agreement.min_rows:,} rows of a party, unless it has noise.")
+    console.print(f"No result is computed from fewer than {agreement.min_rows:,} rows of a party, unless it has noise.")
+    if agreement.row_conditions:
+        console.print(single_rows(conditions=True), highlight=False)
     for offer in listed:
         console.print()
         console.print(Text(f"{offer.party}.{offer.name}", style="bold"))

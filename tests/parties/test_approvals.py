@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sqlite3
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +22,7 @@ from parties.errors import Fault
 
 sys.path.insert(0, str(Path(__file__).parent))
 from consortium import EXPOSURE, PARTIES, TOTAL, Running, eventually, exposure, refused, total
+from forked import Piped
 
 AGREEMENT = bytes(32)
 
@@ -109,9 +109,8 @@ def test_racing_processes_take_no_more_than_was_approved(approvals: Approvals, t
     key = approvals.ask(plan_of(2), AGREEMENT, "ana", {}, 5).id
     approvals.decide(key, AGREEMENT, now=6, computations=13)
     path = tmp_path / "state" / "approvals.sqlite"
-    command = [sys.executable, "-c", TAKING, str(path), key]
-    taking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert sum(int(process.communicate(timeout=60)[0]) for process in taking) == 13
+    taking = [Piped("-c", TAKING, str(path), key) for _ in range(3)]
+    assert sum(int(process.communicate()) for process in taking) == 13
 
 
 def test_the_file_is_private_and_damage_is_told(approvals: Approvals, tmp_path: Path) -> None:
@@ -227,6 +226,33 @@ def test_a_plan_waits_is_shown_approved_and_runs_once(tidy: None, running: Runni
     decide(running, "north", "deny", key, "--why", "once is enough")
     with refused("PLAN_DENIED", "north denies this plan: once is enough"):
         again.ends.result(20)
+
+
+def test_the_steps_and_numbers_of_a_plan_are_shown(tidy: None, running: Running) -> None:
+    """Whoever approves sees weights and positions that pick rows, on lines that fit."""
+
+    def weighted(data: Any) -> Any:
+        visits = data.party("north")["visits"]
+        rows = {f"a condition's result, the {i}th": visits[visits["visits"] == i]["age"].sum() for i in range(2)}
+        return rows | {"weighted": visits["visits"] @ ([0] * 29 + [1]), "chosen": visits["visits"][1:21].sum()}
+
+    analyst = running.analyst()
+    plan = Computation(weighted).plan(analyst.agreement.schema(analyst.row_counts()))
+    approvals = Approvals(running.folder / "north" / "state" / "approvals.sqlite")
+    approvals.ask(plan, analyst.agreement.digest(), "analyst", {"budget left": "none " * 40}, 5)
+    shown = decide(running, "north", "pending")
+    for said in (
+        "steps\n",
+        "is 0 (29 times), 1 (once)",
+        "takes positions 1 to 20 of 30",
+        "north.visits.age",
+        "of which a secret condition selects some",
+        "chosen to analyst",
+        "1 wait: beaver approve ID",
+    ):
+        assert said in shown, shown
+    assert shown.count("\n    #") == len(plan.steps)
+    assert max(map(len, shown.splitlines())) <= 100
 
 
 def test_a_denial_is_told_to_everybody_and_holds(tidy: None, running: Running, pool: ThreadPoolExecutor) -> None:

@@ -27,6 +27,9 @@ from parties.heads import Head
 from parties.identity import Identity
 from parties.verification import compare, heads_export, read
 
+sys.path.insert(0, str(Path(__file__).parent))
+from forked import Piped
+
 NORTH, SOUTH, WEST = Identity.create(), Identity.create(), Identity.create()
 
 
@@ -76,7 +79,7 @@ def refused(path: Path, code: str = "STATE_DAMAGED", identity: Identity = NORTH)
     return caught.value.message
 
 
-def run(code: str, path: Path) -> subprocess.Popen[str]:
+def run(code: str, path: Path) -> Piped:
     """A process that has north's record open as `audit`."""
     key = path.parent.parent / "north.key"
     if not key.exists():
@@ -86,7 +89,7 @@ def run(code: str, path: Path) -> subprocess.Popen[str]:
         "from parties.audit import Audit\nfrom parties.errors import Fault\nfrom parties.identity import Identity\n"
         "audit = Audit(Path(sys.argv[1]), 'north', Identity.load(Path(sys.argv[2])))\n"
     )
-    return subprocess.Popen([sys.executable, "-c", head + code, path, key], stdout=subprocess.PIPE, text=True)
+    return Piped("-c", head + code, str(path), str(key))
 
 
 def test_entries_follow_each_other_over_restarts(path: Path) -> None:
@@ -334,7 +337,6 @@ def test_what_was_recorded_outlives_kill_9(path: Path) -> None:
     told = 1
     for _ in range(8):
         process = run("while True: print(audit.record('thing', text='x' * 3000).sequence, flush=True)", path)
-        assert process.stdout is not None
         numbers = [process.stdout.readline()]
         time.sleep(random.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
@@ -364,7 +366,7 @@ def test_a_disk_that_takes_half_an_entry(path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, limits)\n"
         "print(audit.record('thing').sequence)\n"
     )
-    said = run(code, path).communicate(timeout=30)[0].splitlines()
+    said = run(code, path).communicate(30).splitlines()
     assert said[0].startswith("STATE_UNWRITABLE")
     assert "nothing is done" in said[0]
     assert said[1:] == [str(size), "3"]

@@ -19,34 +19,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpc.accounting import Loss, left, rho_of, within
-from parties import budget
 from parties.budget import Account, debit, remaining, spent
 from parties.database import Database
 from parties.errors import Fault
 from parties.terms import Budget
 
+sys.path.insert(0, str(Path(__file__).parent))
+from accounts import NOW, account, opened, spend
+from forked import Piped
+
 DAY = 86400
-NOW = 1_800_000_000.0
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "privacy.sqlite"
-
-
-def opened(path: Path) -> Database:
-    return Database(path, budget.TABLES, 7, "what is spent", "Restore it.")
-
-
-def account(
-    epsilon: float = 1.0, delta: float = 0.0, days: int | None = None, *, now: float = NOW, agreement: str = "a"
-) -> Account:
-    return Account("north", "visits", Budget(epsilon=epsilon, delta=delta, days=days), agreement, now)
-
-
-def spend(database: Database, from_: Account, *losses: Loss) -> None:
-    with database.transaction() as connection:
-        debit(connection, from_, losses, "s")
 
 
 def refused(database: Database, from_: Account, *losses: Loss) -> Fault:
@@ -197,33 +184,35 @@ def test_the_last_of_a_budget_goes_to_one_of_many_threads(path: Path) -> None:
 
 
 HEAD = """
-import os, signal, sys, time, resource
-sys.path.insert(0, sys.argv[2])
+import os, signal, sys
 from pathlib import Path
-from test_budget import *
+sys.path.insert(0, sys.argv[2])
+from accounts import *
+from mpc.accounting import Loss
+from parties.errors import Fault
 database = opened(Path(sys.argv[1]))
 """
 
 
-def run(code: str, path: Path) -> subprocess.Popen[str]:
-    here = str(Path(__file__).parent)
-    return subprocess.Popen([sys.executable, "-c", HEAD + code, path, here], stdout=subprocess.PIPE, text=True)
+def run(code: str, path: Path) -> Piped:
+    return Piped("-c", HEAD + code, str(path), str(Path(__file__).parent))
 
 
 def test_the_last_of_a_budget_goes_to_one_of_many_processes(path: Path) -> None:
     opened(path)
     code = """
-sys.stdin.read(0)
-while time.time() < float(Path(sys.argv[1]).with_name('at').read_text()): pass
+print('ready', flush=True)
+while not Path(sys.argv[1]).with_name('go').exists(): pass
 try:
     spend(database, account(), Loss(0.7))
     print('won')
 except Fault as fault:
     print(fault.code)
 """
-    path.with_name("at").write_text(str(time.time() + 6))
     processes = [run(code, path) for _ in range(4)]
-    assert sorted(process.communicate()[0] for process in processes) == ["BUDGET_SPENT\n"] * 3 + ["won\n"]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 4
+    path.with_name("go").touch()
+    assert sorted(process.communicate() for process in processes) == ["BUDGET_SPENT\n"] * 3 + ["won\n"]
 
 
 def test_kill_at_any_moment_between_debit_and_opening(path: Path) -> None:
@@ -236,7 +225,6 @@ while True:
     opened_before = 0
     for number in range(6):
         process = run(code, path)
-        assert process.stdout is not None
         for _ in range(number + 1):
             process.stdout.readline()
             opened_before += 1
@@ -255,7 +243,7 @@ with database.transaction() as connection:
     os.write(1, b'debited\\n')
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    assert run(code, path).communicate()[0] == "debited\n"
+    assert run(code, path).communicate() == "debited\n"
     database = opened(path)
     assert total(database) == []
     spend(database, account(), Loss(0.9))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +32,7 @@ from parties.terms import KINDS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from consortium import BALANCES, EXPOSURE, PARTIES, TABLES, TOTAL, Running, exposure, refused, total
+from forked import Piped
 
 HERE = [sys.executable, str(Path(__file__).with_name("altered_node.py")), "lax"]
 
@@ -336,9 +336,8 @@ print(made)
 def test_racing_processes_make_no_more_uses_than_agreed(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     Ledger(path).close()
-    command = [sys.executable, "-c", USING, str(path)]
-    using = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert sum(int(process.communicate(timeout=60)[0]) for process in using) == 17
+    using = [Piped("-c", USING, str(path)) for _ in range(3)]
+    assert sum(int(process.communicate()) for process in using) == 17
     ledger = Ledger(path)
     with refused("USES_EXHAUSTED", "17 computations"):
         ledger.use("digest", 17, "s")

@@ -182,7 +182,7 @@ def verified(running: Running) -> None:
 def test_a_session_is_recorded_and_its_heads_are_kept(running: Running) -> None:
     since = {member: len(recorded(running, member)) for member in running.members}
     running.run(exposure)
-    kinds = ["plan_accepted", "session_signed", "run_begun", "run_ended", "session_closed"]
+    kinds = ["plan_accepted", "session_signed", "run_begun", "run_counted", "run_ended", "session_closed"]
     for party in PARTIES:
         made = [
             (entry.kind, entry.content)

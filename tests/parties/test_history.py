@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 import mpc
 from mpc.disclosure import rows_used
 from mpc.plan import Plan
-from mpc.schema import Column, Table
+from mpc.schema import Column, Schema, Table
 from parties import clauses, history, rows
 from parties.agreement import Agreement
 from parties.database import Database
-from parties.history import Used, differing, exact_results, record
+from parties.history import Used, adding_up, differing, exact_results, record
 from parties.policy import Case, refusals
-from parties.row_sets import row_sets
-from parties.rows import Contents, Partition, near, numbered, row_hashes
+from parties.row_sets import drawn_anew, row_sets
+from parties.rows import Contents, Partition, few_together, near, numbered, row_hashes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from consortium import Running, refused, write_csv
@@ -39,7 +39,7 @@ PRIME = 2**61 - 1
 def rank(vectors: Sequence[Sequence[int]]) -> int:
     """Of small numbers: modulo a prime above all minors, so exact."""
     left, found = [[number % PRIME for number in vector] for vector in vectors], 0
-    for column in range(len(left[0])):
+    for column in range(len(left[0]) if left else 0):
         pivot = next((vector for vector in left if vector[column]), None)
         if pivot is not None:
             left.remove(pivot)
@@ -136,6 +136,128 @@ def test_nor_when_the_table_changed_and_rows_hold_the_same(
     ):
         if any(one) and any(other) and not few:
             assert not tells_of_few([*indicators(one), *indicators(persons)], THREE)
+
+
+def freedom(vectors: Sequence[Sequence[int]], places: set[int]) -> int:
+    """In how many dimensions they can be put together to what is 0 everywhere but in these places."""
+    return rank(vectors) - rank([[x for i, x in enumerate(vector) if i not in places] for vector in vectors])
+
+
+several_results = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 2), min_size=5, max_size=5),
+        st.dictionaries(st.integers(0, 11), st.integers(0, 2), max_size=2),
+    ),
+    min_size=3,
+    max_size=4,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=12, max_size=12), several_results, st.integers(0, 2))
+def test_what_is_not_refused_together_tells_of_no_few_rows(
+    atoms: list[int], made: list[tuple[list[int], dict[int, int]]], known: int
+) -> None:
+    """Other than those that earlier results told of together, or one class by itself; whatever weights classes have."""
+    results = [[moved.get(i, kinds[atom]) for i, atom in enumerate(atoms)] for kinds, moved in made]
+    before, new = results[:known], results[known:]
+    few = few_together([parted(each) for each in before], [parted(each) for each in new], THREE)
+    every = [vector for each in results for vector in indicators(each)]
+    told = [vector for each in before for vector in indicators(each)]
+    told += [vector for each in new for vector in indicators(each) if sum(vector) < THREE]
+    if len({parted(each).encode() for each in results}) <= 2:
+        assert not any(few)
+        return
+    cells = list(zip(*results, strict=True))
+    small = {i for i, cell in enumerate(cells) if cells.count(cell) < THREE}
+    assert any(few) == (freedom(every, small) > freedom(told, small))
+    if not any(few):
+        for rows in combinations(range(12), THREE - 1):
+            assert freedom(every, {*rows}) == freedom(told, {*rows})
+
+
+@settings(max_examples=500, deadline=None)
+@given(sides, kinds, kinds, st.dictionaries(st.integers(0, 11), st.integers(0, 3), max_size=3))
+def test_two_that_are_not_near_would_not_be_refused_together(
+    atoms: list[int], left: list[int], right: list[int], moved: dict[int, int]
+) -> None:
+    one, other = [left[each] for each in atoms], [moved.get(i, right[each]) for i, each in enumerate(atoms)]
+    if not near(parted(one), parted(other), THREE):
+        vectors = [*indicators(one), *indicators(other)]
+        cells = list(zip(one, other, strict=True))
+        small = {i for i, cell in enumerate(cells) if cells.count(cell) < THREE}
+        assert freedom(vectors, small) == freedom([each for each in vectors if sum(each) < THREE], small)
+
+
+def weighs(*groups: range, length: int = 100) -> Partition:
+    """Each group of rows is a class."""
+    classes = np.zeros(length, np.int64)
+    for kind, group in enumerate(groups, 1):
+        classes[list(group)] = kind
+    return parted(classes)
+
+
+FOUR = [
+    weighs(range(21)),
+    weighs(range(21, 100)),
+    parted([int(1 <= i < 11 or 21 <= i < 60) for i in range(100)]),
+    parted([int(11 <= i < 21 or i >= 60) for i in range(100)]),
+]
+"""The first two, less the others, are one row; no two of them are near."""
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]])
+def test_four_sums_that_tell_one_row(order: list[int]) -> None:
+    sums = [FOUR[i] for i in order]
+    assert not any(near(one, other, LEAST) for one, other in combinations(sums, 2))
+    for known in range(4):
+        assert few_together(sums[:known], sums[known:], LEAST) == [False] * (3 - known) + [True]
+    assert few_together(sums[:3], [], LEAST) == []
+    assert few_together(sums[:3], sums[:2], LEAST) == [False, False]
+
+
+def test_what_was_told_together_stays_told() -> None:
+    assert few_together(FOUR, [FOUR[2], weighs(range(100))], LEAST) == [False, False]  # all is two of them together
+    assert few_together(FOUR, FOUR, LEAST) == [False] * 4
+    assert few_together(FOUR, [weighs(range(10), range(10, 100))], LEAST) == [True]
+
+
+def test_cells_that_are_told_of_only_with_others() -> None:
+    """5 rows that two sums have in common are told as soon as all rows are summed."""
+    one, other, third = weighs(range(50)), weighs(range(45, 100)), weighs(range(20, 80))
+    assert few_together([one], [other, third], LEAST) == [False, False]
+    assert few_together([one, other, third], [weighs(range(100))], LEAST) == [True]
+
+
+def test_many_results_over_enough_rows_are_not_refused() -> None:
+    """All rows, groups, groups of groups, histograms, tables of two kinds of groups."""
+    tens, all_rows = [range(i, i + 10) for i in range(0, 100, 10)], weighs(range(100))
+    disjoint, nested = [weighs(ten) for ten in tens], [weighs(range(ten.stop)) for ten in tens]
+    halves = parted([i % 2 + 1 for i in range(100)])
+    crossed = weighs(range(50), range(50, 100))
+    assert not any(few_together([], [all_rows, *disjoint, *nested, weighs(*tens), all_rows], LEAST))
+    assert not any(few_together([all_rows], [halves, crossed, weighs(range(0, 100, 2))], LEAST))
+    overlapping = [weighs(range(i, i + 30)) for i in range(0, 80, 10)]
+    assert not any(few_together(overlapping, [weighs(range(30)), all_rows], LEAST))
+
+
+def test_too_many_cells_to_judge_are_refused_if_one_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_MOST_WORK", 1)
+    one, other, third = weighs(range(50)), weighs(range(45, 100)), weighs(range(20, 80))
+    assert few_together([one, other], [third, one], LEAST) == [True, False]
+    assert few_together([one], [other], LEAST) == [False]
+    assert few_together([one], [weighs(range(30)), weighs(range(30, 50))], LEAST) == [False, False]
+    monkeypatch.undo()
+    monkeypatch.setattr(rows, "_MOST_CELLS", 2)
+    assert few_together([one, other], [third, one], LEAST) == [True, False]
+    assert few_together([one], [weighs(range(30)), weighs(range(30, 50))], LEAST) == [False, False]
+
+
+def test_ranks_are_taken_modulo_primes_that_nobody_knows() -> None:
+    """By small ones, what adds something would look like what does not."""
+    found = {rows._random_prime() for _ in range(20)}
+    assert len(found) == 20
+    assert all(2**30 < prime < 2**31 and pow(3, prime - 1, prime) == 1 for prime in found)
 
 
 def test_a_table_that_changed_is_not_refused_for_its_order() -> None:
@@ -248,8 +370,8 @@ def test_the_rows_behind_a_result(script: Callable[[Any], Any], expected: Mappin
     assert used(script) == {"result": expected}
 
 
-def judged(script: Callable[[Any], Any], agreement: Any) -> list[str]:
-    plan = mpc.computation(script).plan(SCHEMA)
+def judged(script: Callable[[Any], Any], agreement: Any, schema: Schema = SCHEMA) -> list[str]:
+    plan = mpc.computation(script).plan(schema)
     return list(clauses.differencing(Case(plan, agreement, "north", ("north", "south"), "analyst")))
 
 
@@ -454,21 +576,45 @@ def test_two_results_of_one_plan() -> None:
     assert not judged(lambda data: {"one": age(data)[:20].sum(), "next": age(data)[10:30].sum()}, Terms)
 
 
+ONE_ROW: dict[str, Callable[[Any], Any]] = {
+    "a": lambda data: age(data)[:21].sum(),
+    "b": lambda data: age(data)[21:].sum(),
+    "c": lambda data: age(data)[[*range(1, 11), *range(21, 31)]].sum(),
+    "d": lambda data: age(data)[[*range(11, 21), *range(31, 41)]].sum(),
+}
+"""Of 41 rows, a + b - c - d is one; no two of them are near."""
+
+
+def test_several_results_of_one_plan_together() -> None:
+    schema = {party: {"visits": Table(41, {"age": Column("integer", 0, 120)})} for party in SCHEMA}
+
+    def script(names: Sequence[str]) -> Callable[[Any], Any]:
+        return lambda data: {name: ONE_ROW[name](data) for name in names}
+
+    (reason,) = judged(script("abcd"), Terms, schema)
+    assert reason.count("(reveal, ") == 4
+    assert reason.endswith(": 'a', 'b', 'c', 'd' together would tell of fewer than 10 rows of north.visits")
+    for names in combinations("abcd", 3):
+        assert judged(script(names), Terms, schema) == []
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     return Database(tmp_path / "privacy.sqlite", history.TABLES, 7, "what is known", "Restore it.")
 
 
-def uses(result: str, chosen: Any, name: str = "visits", values: Any = range(200), numbers: int = 1) -> Used:
+def uses(
+    result: str, chosen: Any, name: str = "visits", values: Any = range(200), numbers: int = 1, *, anew: bool = False
+) -> Used:
     """A result that sums these rows of a table that holds these values."""
     weights = np.zeros(len(values), np.int64)
     weights[list(chosen)] = 1
-    return Used(result, name, parted(weights), contents(values), numbers)
+    return Used(result, name, parted(weights), contents(values), numbers, anew)
 
 
-def remember(database: Database, *results: Used, plan: bytes = b"p", agreement: str = "a") -> None:
+def remember(database: Database, *results: Used, plan: bytes = b"p", agreement: str = "a", session: str = "s") -> None:
     with database.transaction() as connection:
-        record(connection, results, agreement=agreement, plan=plan, session="s")
+        record(connection, results, agreement=agreement, plan=plan, session=session)
 
 
 def differ(database: Database, *results: Used) -> list[str]:
@@ -495,6 +641,25 @@ def test_results_of_one_plan_are_compared_too(database: Database) -> None:
     assert differ(database, *results, results[0]) == ["b"]
 
 
+def add_up(database: Database, *results: Used) -> list[str]:
+    with database.reading() as connection:
+        return [each.result for each in adding_up(connection, results, LEAST)]
+
+
+def test_all_results_on_one_state_of_a_table_are_looked_at_together(database: Database) -> None:
+    held = contents(range(100))
+    first, *more, last = (Used(name, "visits", each, held) for name, each in zip("abcd", FOUR, strict=True))
+    assert add_up(database, first, *more, last) == ["d"]
+    for each in (first, *more):
+        remember(database, each)
+    assert add_up(database, last) == ["d"]
+    assert add_up(database, first, *more) == []
+    assert add_up(database, last, more[0], first) == ["d"]
+    assert differ(database, last) == []
+    assert add_up(database, Used("d", "staff", last.rows, held)) == []
+    assert add_up(database, Used("d", "visits", last.rows, contents(range(1, 101)))) == []  # it changed: two at a time
+
+
 def test_after_a_change_rows_are_what_they_hold(database: Database) -> None:
     remember(database, uses("all", range(100), values=range(100)))
     assert differ(database, uses("another order", range(100), values=range(99, -1, -1))) == []
@@ -513,6 +678,13 @@ def test_an_array_counts_by_its_elements(database: Database) -> None:
         terms["data"]["north"]["visits"]["exact_results"] = most
         case = Case(plan, Agreement.model_validate(terms), "north", ("north", "south"), "analyst")
         assert len(list(clauses.exact_results(case))) == reasons
+    packed = mpc.computation(lambda data: age(data) @ np.repeat([1, 1 << 12, 1 << 24, 1 << 36], 10)).plan(SCHEMA)
+    sample = mpc.computation(lambda data: data.party("north")["visits"].sample(40)["age"][:4].sum()).plan(SCHEMA)
+    for plan, count in ((packed, 4), (sample, 1)):
+        terms["data"]["north"]["visits"]["exact_results"] = count - 1
+        case = Case(plan, Agreement.model_validate(terms), "north", ("north", "south"), "analyst")
+        (reason,) = clauses.exact_results(case)
+        assert f"{count} numbers without noise" in reason
     with database.reading() as connection:
         four = uses("sums", range(40), numbers=4)
         assert exact_results(connection, [four], agreement="a", plan=b"p") == {"visits": 4}
@@ -539,6 +711,31 @@ def test_results_without_noise_are_counted_once(database: Database) -> None:
     assert counted(uses("sum", range(50)), plan=b"p") == {"visits": 3}
     assert counted(uses("sum", range(50), "staff"), plan=b"p") == {"staff": 1}
     assert counted(*first, plan=b"q", agreement="b") == {"visits": 2}
+    drawn = uses("drawn", range(100), "staff", anew=True)
+    for n, session in enumerate(["s", "t", "u"]):
+        assert counted(drawn, plan=b"p") == {"staff": n + 1}
+        remember(database, drawn, plan=b"p", session=session)
+
+
+@pytest.mark.parametrize(
+    ("script", "drawn"),
+    [
+        (lambda data: age(data).sum(), set()),
+        (lambda data: age(data) @ data.party("south")["visits"]["age"], set()),
+        (lambda data: data.party("north")["visits"].sample(30)["age"].mean(), {"result"}),
+        (lambda data: age(data) @ data.party("south")["visits"].sample(40)["age"], {"result"}),
+        (lambda data: age(data).sum() + mpc.noisy(data.party("south")["visits"]["age"].sum()), {"result"}),
+        (
+            lambda data: {
+                "all": age(data).sum(),
+                "some": age(data).sum() + data.party("south")["visits"].sample(30)["age"].sum() * 2,
+            },
+            {"some"},
+        ),
+    ],
+)
+def test_what_is_random_in_every_session(script: Callable[[Any], Any], drawn: set[str]) -> None:
+    assert drawn_anew(mpc.computation(script).plan(SCHEMA)) == drawn
 
 
 TWO = {party: {"visits": {"age": list(range(40))}} for party in ("north", "south")}
@@ -572,6 +769,21 @@ def test_weights_that_differ_in_few_rows_are_refused_by_the_nodes(running: Runni
         running.run(lambda data: age(data)[:19].sum())
     assert running.run(weighted(20))["result"] == 190
     assert running.run(weighted(30))["result"] == 435
+
+
+def test_several_results_that_tell_one_row_are_refused_by_the_nodes(tmp_path: Path) -> None:
+    """In one plan, and in four sessions."""
+    with Running(tmp_path / "c", {party: {"visits": {"age": list(range(41))}} for party in TWO}) as running:
+        running.start()
+        with refused("PLAN_REFUSED", "'a', 'b', 'c', 'd' together would tell of fewer than 10 rows of north.visits"):
+            running.run(lambda data: {name: script(data) for name, script in ONE_ROW.items()})
+        *scripts, last = ONE_ROW.values()
+        for script in scripts:
+            running.run(script)
+        with refused("PLAN_REFUSED", "together with other results would tell of fewer than 10 rows of north.visits"):
+            running.run(last)
+        assert running.run(scripts[0])["result"] == 210
+        assert running.run(lambda data: age(data).sum())["result"] == 820
 
 
 def test_it_is_still_refused_when_all_was_restarted_and_the_table_written_anew(running: Running) -> None:
@@ -613,6 +825,26 @@ def test_so_many_results_without_noise_as_agreed(running: Running) -> None:
     with refused("PLAN_REFUSED", "3 numbers without noise depend on north.visits, where 2 are agreed"):
         running.run(lambda data: {str(n): age(data).sum() * n for n in range(1, 4)})
     assert running.run(lambda data: data.party("south")["visits"]["age"].sum())["result"] == 780
+
+
+def test_what_another_party_draws_anew_and_what_is_packed_count_in_full(running: Running) -> None:
+    for member in running.members:
+        running.kill(member)
+    running.terms(("[data.north.visits]\n", "[data.north.visits]\nexact_results = 5\n"))
+    running.start()
+
+    def packed(data: Any) -> Any:
+        return age(data) @ np.repeat([1, 1 << 10, 1 << 20, 1 << 30], 10)
+
+    def weighed(data: Any) -> Any:
+        return age(data) @ data.party("south")["visits"].sample(40)["age"]
+
+    sums = [sum(range(i, i + 10)) for i in range(0, 40, 10)]
+    assert running.run(packed)["result"] == sum(each << 10 * i for i, each in enumerate(sums))
+    running.run(weighed)
+    with refused("PLAN_REFUSED", "would make 6 numbers without noise of north.visits, where 5 are agreed"):
+        running.run(weighed)
+    running.run(packed)
 
 
 def test_a_table_that_changes_between_judging_and_opening(running: Running) -> None:

@@ -19,6 +19,9 @@ import pytest
 from parties.errors import Fault
 from parties.ledger import Ledger
 
+sys.path.insert(0, str(Path(__file__).parent))
+from forked import Piped
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -33,12 +36,12 @@ def code_of(path: Path) -> str:
     return caught.value.code
 
 
-def run(code: str, path: Path) -> subprocess.Popen[str]:
+def run(code: str, path: Path) -> Piped:
     head = (
         "import resource, signal, sys, os\nfrom pathlib import Path\n"
         "from parties.ledger import Ledger\nfrom parties.errors import Fault\npath = Path(sys.argv[1])\n"
     )
-    return subprocess.Popen([sys.executable, "-c", head + code, path], stdout=subprocess.PIPE, text=True)
+    return Piped("-c", head + code, str(path))
 
 
 def test_a_cursor_only_advances(path: Path) -> None:
@@ -119,7 +122,7 @@ def test_threads_get_different_numbers(path: Path) -> None:
 def test_processes_get_different_numbers(path: Path) -> None:
     code = "ledger = Ledger(path)\nfor _ in range(30): print(ledger.reserve('dealer', 1, 's'))"
     processes = [run(code, path) for _ in range(4)]
-    taken = [int(line) for process in processes for line in process.communicate()[0].splitlines()]
+    taken = [int(line) for process in processes for line in process.communicate().splitlines()]
     assert sorted(taken) == list(range(120))
     assert [file.name for file in path.parent.iterdir()] == ["ledger.sqlite"]
 
@@ -128,7 +131,7 @@ def test_kill_between_reserving_and_using(path: Path) -> None:
     code = (
         "first = Ledger(path).reserve('dealer', 7, 's')\nprint(first, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
     )
-    firsts = [int(run(code, path).communicate()[0]) for _ in range(4)]
+    firsts = [int(run(code, path).communicate()) for _ in range(4)]
     assert firsts == [0, 7, 14, 21]
     assert Ledger(path).position("dealer") == 28
 
@@ -139,7 +142,6 @@ def test_kill_at_any_moment(path: Path) -> None:
     chance = random.Random(1)
     for _ in range(8):
         process = run(code, path)
-        assert process.stdout is not None
         taken += [int(process.stdout.readline()) for _ in range(chance.randrange(1, 15))]
         time.sleep(chance.uniform(0, 0.005))
         process.kill()
@@ -185,7 +187,7 @@ def test_a_new_ledger_on_a_full_disk(path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: Ledger(path)\nexcept Fault as fault: print(fault.code)"
     )
-    assert run(code, path).communicate()[0] == "STATE_UNWRITABLE\n"
+    assert run(code, path).communicate() == "STATE_UNWRITABLE\n"
     assert list(path.parent.iterdir()) == []
     assert Ledger(path).reserve("dealer", 1, "s") == 0
 
@@ -196,7 +198,7 @@ def test_a_ledger_that_cannot_grow(path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))\n"
         "try: ledger.reserve('dealer', 1, 's')\nexcept Fault as fault: print(fault.code)"
     )
-    assert run(code, path).communicate()[0] == "STATE_UNWRITABLE\n"
+    assert run(code, path).communicate() == "STATE_UNWRITABLE\n"
     assert Ledger(path).reserve("dealer", 1, "s") == 1
 
 

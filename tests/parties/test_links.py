@@ -476,8 +476,10 @@ def test_too_few_descriptors_refuse_a_session_and_harm_no_other() -> None:
     script = """
 import resource, time
 from link_peer import links_to
+from parties import peer
 from parties.errors import Fault
 from parties.links import DataEndpoint
+peer._LINGER = 1.0  # what was never accepted is never delivered either
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 endpoint = DataEndpoint("127.0.0.1:0")
 sessions = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from mpc.computation import Computation
 from mpc.plan import Plan, Step
 from mpc.schema import Column, Table
 from parties import policy
+from parties.agreement import Agreement
 from parties.identity import Identity
 from parties.session import Ephemeral, Hello
 
@@ -83,6 +85,29 @@ def test_a_plan_that_the_owner_did_not_agree_to(running: Running, hand: Hand, ca
     assert report["phase"] == "plan"
     assert report["session"] == hand.session.hex()
     assert report["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "noise", "seen"), [("", False, True), ("row_conditions = true", False, False),
+                                 ("row_conditions = true", True, True)]
+)  # fmt: skip
+def test_roundings_that_are_not_the_planners(terms: str, noise: bool, seen: bool) -> None:
+    """They compare single rows, and what is off by a rounding made by hand is not hidden by the noise."""
+    table = "rows = 40\nbudget = {epsilon = 9.0}\ncolumns.f = {type = 'real', range = [0.0, 1.0]}\n"
+    text = "version = 1\npurpose = 'x'\nsource = 'dealer'\nmin_rows = 10\nrecipients = ['analyst']\n" + terms
+    agreement = Agreement.model_validate(
+        tomllib.loads(text + "".join(f"\n[data.{party}.t]\n{table}" for party in ("north", "south")))
+    )
+    sums = Computation(lambda data: mpc.noisy(data.table("t")["f"].sum(), epsilon=1.0) if noise else
+                       data.table("t")["f"].sum()).plan(agreement.schema())  # fmt: skip
+    coarse = tuple(replace(step, params={**step.params, "scale": 0}) if step.op == "column" else step
+                   for step in sums.steps)  # fmt: skip
+
+    def reasons(plan: Plan) -> str:
+        return "; ".join(policy.refusals(policy.Case(plan, agreement, "north", ("north", "south"), "analyst")))
+
+    assert reasons(sums) == ""
+    assert ("otherwise than the planner does" in reasons(replace(sums, steps=coarse))) == seen
 
 
 @pytest.mark.parametrize("case", [case for case, (_, columns, _) in REFUSED.items() if not columns])

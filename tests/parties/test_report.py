@@ -20,6 +20,7 @@ from parties.errors import Fault
 from parties.identity import Identity
 from parties.markup import Markup, page, table, tag
 from parties.report import report
+from parties.safeguards import safeguards
 from parties.verification import entries, read
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -108,7 +109,8 @@ def test_a_report_tells_what_ran_and_for_whom(running: Running) -> None:
         "tests",  # the purpose
         "balance",
         "analyst, north",
-        "No result rests on fewer than 10 rows",
+        "is computed from at least 10 of its rows, unless it has noise",
+        "not compared, filtered by or sorted for a result without noise",
         "accounts: balance",
         "visits: visits",
         "<i>risk</i> to analyst",
@@ -182,6 +184,49 @@ def test_a_budget_is_added_up(tmp_path: Path, running: Running) -> None:
     assert "3e-06" in text
 
 
+AGREED: dict[str, Any] = {
+    "min_rows": 10, "row_conditions": False, "noise": "full", "colluding": None, "source": "dealer",
+    "data": {"north": {"visits": {"exact_results": None, "budget": None}}},
+}  # fmt: skip
+
+
+def told(**terms: Any) -> str:
+    return "\n".join(safeguards("north", [("one", AGREED | terms)]))
+
+
+def test_what_protects_rows_is_true_of_the_very_agreement() -> None:
+    """A regulator reads no number of rows that conditions or noise make meaningless without being told so."""
+    plain = told()
+    assert "computed from at least 10 of its rows, unless it has noise" in plain
+    assert "not compared, filtered by or sorted" in plain
+    for said in ("a condition can select", "row_conditions", "exact_results", "colluding", "may rest on", "budget"):
+        assert said not in plain, said
+    chosen = told(row_conditions=True)
+    assert "a condition can select few, or one, and the result rests on these alone. (row_conditions = true)" in chosen
+    assert "not compared" not in chosen
+    assert "Numbers without noise that may rest on visits, in the term of the agreement: 0." in told(
+        data={"north": {"visits": {"exact_results": 0}}}
+    )
+    noised = {"north": {"visits": {"budget": {"epsilon": 1.0, "delta": 1e-6}}}}
+    full, shared = told(data=noised), told(data=noised, noise="shared", colluding=2)
+    for text in (full, shared):
+        assert "A result with noise may rest on fewer rows, or one" in text
+        assert "no party has altered its software" in text
+    assert "all others together cannot take it off" in full
+    assert "at most 2 of the parties may show the others" in shared
+    assert '(noise = "shared", colluding = 2)' in shared
+    assert "cannot take it off" not in shared
+    assert "Privacy budget" not in told(data={"south": noised["north"]})
+
+
+def test_what_only_one_of_several_agreements_says_names_it() -> None:
+    agreements = [("one", AGREED), ("two", AGREED | {"row_conditions": True}), ("one", AGREED)]
+    said = safeguards("north", agreements)
+    assert sum(sentence.endswith(" (agreement one)") for sentence in said) == 1
+    assert sum(sentence.endswith(" (agreement two)") for sentence in said) == 1
+    assert "Random material comes from: dealer." in said
+
+
 def test_show(running: Running) -> None:
     done = running.beaver("audit", "show", "--as", "north")
     assert done.returncode == 0, done.stderr
@@ -195,7 +240,7 @@ def test_show(running: Running) -> None:
         if "session" in e.content
     )
     lines = running.beaver("audit", "show", "--as", "north", "--json", "--session", session[:10]).stdout.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert all(session in line for line in lines)
 
 

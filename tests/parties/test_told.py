@@ -341,6 +341,7 @@ def test_catalog_plans_and_results_rest_on_one_number(running: Running) -> None:
     assert running.run(both)["count"] == number
     debits = [json.loads(line) for line in (running.folder / "north/state/audit.jsonl").read_text().splitlines()]
     (debit,) = [entry["content"] for entry in debits if entry["kind"] == "debit"]
+    assert debit.pop("counted")["privacy.sqlite"] > 0
     assert debit == {"session": "", "table": "visits", "epsilon": 0.25, "delta": 1e-9}
     shown = running.beaver("catalog").stdout
     assert f"{number:,} rows take part now, by noise fewer than there are" in shown
