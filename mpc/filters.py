@@ -163,7 +163,8 @@ class FilteredColumn:
 
         columns = normalised(self.values)
         if not columns.units[0]:  # all are equal by their range
-            return self.values - self.values, float(_ends(self.values.type)[0]), 1.0
+            a_row = self.condition if self.condition.ndim == 1 else self.condition[0]
+            return a_row * 0.0, float(columns.middles[0]), 1.0
         return columns.z[:, 0], float(columns.middles[0]), float(columns.units[0])
 
     def _total(self, x: Value) -> Value:

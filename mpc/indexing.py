@@ -11,6 +11,8 @@ from mpc.errors import ScriptError
 
 __all__ = ["index_keys"]
 
+_REMEDY = "Index one axis after the other."
+
 
 def index_keys(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[list[list[list[Any]]], list[int]]:
     """The keys of the `index` steps that index an array of this shape one after the other, and the shape that results.
@@ -26,6 +28,7 @@ def index_keys(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[list[list[
     at = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
     positions: list[list[Any]] = []
     kept: list[int] = []
+    before: list[int] = []
     for item in [*items[:at], *fill, *items[at + 1 :]]:
         if item is None:
             kept.append(1)
@@ -33,15 +36,25 @@ def index_keys(shape: tuple[int, ...], items: Sequence[Any]) -> tuple[list[list[
         position, lengths = _position(item, shape[len(positions)])
         positions.append(position)
         kept.extend(lengths)
+        if isinstance(position[0], list):
+            before = kept[: -len(lengths)]
     lists = [i for i, position in enumerate(positions) if isinstance(position[0], list)]
     if len(lists) > 1:
-        raise ScriptError("lists of positions on two axes at once", "Index one axis after the other.")
+        raise ScriptError("lists of positions on two axes at once", _REMEDY)
+    if lists and before and _apart(items):
+        raise ScriptError("a list of positions apart from an integer, where numpy puts its axis first", _REMEDY)
     if lists and any(len(position) == 1 for i, position in enumerate(positions) if i not in lists):
         whole: list[list[Any]] = [[0, length, 1] for length in shape]
         whole[lists[0]] = positions[lists[0]]
         positions[lists[0]] = [0, len(positions[lists[0]][0]), 1]
         return [whole, positions], kept
     return [positions], kept
+
+
+def _apart(items: Sequence[Any]) -> bool:
+    """Whether something stands between the integers and lists of an index."""
+    picking = [i for i, item in enumerate(items) if not (item is None or item is Ellipsis or isinstance(item, slice))]
+    return picking[-1] - picking[0] >= len(picking)
 
 
 def _position(item: Any, length: int) -> tuple[list[Any], list[int]]:

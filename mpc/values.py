@@ -17,8 +17,9 @@ from mpc.indexing import index_keys
 from mpc.operations import OPERATIONS
 from mpc.operations.real import RECORDED
 from mpc.refusals import Secret, refuse, unsupported
+from mpc.thresholds import COMPARING, threshold
 from mpc.trace import Trace, public_array
-from mpc.types import Type
+from mpc.types import Shape, Type
 
 __all__ = ["Operand", "Value", "record"]
 
@@ -323,12 +324,14 @@ def record(op: str, *operands: Operand, **params: Any) -> Value:
     if first is None:
         raise ScriptError(f"mpc.{op} needs a secret value; numpy computes on public ones")
     operands = tuple(_in_units(operand) for operand in operands)
+    if op in COMPARING:
+        operands = _compared(op, *operands)
     step = first._trace.add(op, *(first._lift(operand) for operand in operands), **params)
-    return Value(first._trace, step, _defined(op, operands, params))
+    return Value(first._trace, step, _defined(op, operands, params, first._trace.types[step].shape))
 
 
-def _defined(op: str, operands: Sequence[Operand], params: dict[str, Any]) -> Value | None:
-    """The flag of an operation's result, from those of its operands."""
+def _defined(op: str, operands: Sequence[Operand], params: dict[str, Any], shape: Shape) -> Value | None:
+    """The flag of an operation's result of a shape, from those of its operands."""
     flags = [operand.defined for operand in operands if isinstance(operand, Value) and operand.defined is not None]
     if not flags:
         return None
@@ -342,7 +345,15 @@ def _defined(op: str, operands: Sequence[Operand], params: dict[str, Any]) -> Va
     first, *others = flags
     for other in others:
         first = first & other
-    return first
+    return first if first.shape in ((), shape) else first ^ np.zeros(shape, np.bool_)
+
+
+def _compared(op: str, x: Operand, y: Operand) -> tuple[Operand, Operand]:
+    """Two operands, of which the public one is held against what the other can be."""
+    if not isinstance(x, Value):
+        assert isinstance(y, Value)
+        return threshold(op, public_array(x), y.type, first=True), y
+    return x, y if isinstance(y, Value) else threshold(op, public_array(y), x.type, first=False)
 
 
 def _in_units(operand: Operand) -> Operand:

@@ -10,9 +10,10 @@ from mpc.operations import OPERATIONS, Circuit, Function, ProductOperation
 from mpc.passes.graph import Graph, Output, copy_step
 from mpc.passes.prune import prune
 from mpc.passes.resolution import adjustable, columns_behind, level, magnitude_of, most_bits, sources
+from mpc.passes.twice import moments_apart
 from mpc.plan import Step
 from mpc.trace import Trace
-from mpc.types import PUBLIC, RING_BITS, SHARED, Type
+from mpc.types import MAX_DIGITS, PUBLIC, RING_BITS, SHARED, Type
 
 __all__ = ["choose_scales"]
 
@@ -21,6 +22,9 @@ _COMFORT = 30
 
 _KEY_BITS = 33
 """Bits that are sorted by, where reals have that many: eleven passes."""
+
+_COMPARING = ("less", "equal", "argsort", "argmin", "argmax")
+"""Operations whose results tell whether numbers are equal."""
 
 _SMALL = 1 << 10
 """Products of at most so many terms in all keep their precision by being computed in limbs."""
@@ -82,9 +86,9 @@ class _Settling:
     def __init__(self, graph: Graph, precision: int) -> None:
         self.graph = graph
         self.precision = precision
-        self.steps = list(graph.trace.steps)
-        self.origins = [graph.trace.origins.get(i, "") for i in range(len(self.steps))]
-        self.place = {output.step: output.step for output in graph.outputs}
+        made = moments_apart(graph)
+        self.steps, self.origins = made.steps, made.origins
+        self.place = {output.step: made.place[output.step] for output in graph.outputs}
         self.types: list[Type] = []
         self.bits: dict[int, int] = {}
 
@@ -113,17 +117,21 @@ class _Settling:
             self.set_scale(i)
             step = self.steps[i]
             self.types.append(step.infer(self.types))
+            if self.level(i):
+                continue
             inputs = [self.types[j] for j in step.inputs]
             if max(self.types[i].bits, step.operation.working_bits(inputs, step.params)) > RING_BITS:
                 return i
-            self.level(i)
             self.shorten_keys(i, inputs)
         return None
 
-    def level(self, i: int) -> None:
-        """Bring what a step compares to one scale, so that numbers are equal words where they are equal."""
-        if self.steps[i].op not in ("less", "equal"):
-            return
+    def level(self, i: int) -> bool:
+        """Bring what a step compares to one scale, so that numbers are equal words where they are equal.
+
+        Whether any had another.
+        """
+        if self.steps[i].op not in _COMPARING:
+            return False
         compared = sources(self.steps, self.steps[i].inputs)
         common = level([self.steps[j] for j in compared])
         finer = [j for j in compared if common is not None and self.steps[j].params["scale"] > common]
@@ -131,6 +139,7 @@ class _Settling:
             self.bits[j] -= self.steps[j].params["scale"] - (common or 0)
         if finer:
             self.types = self.types[: min(finer)]
+        return bool(finer)
 
     def shorten_keys(self, i: int, inputs: Sequence[Type]) -> None:
         """Take bits from reals that are costly to sort by, unless they have few, or their owner sorts them."""
@@ -144,7 +153,7 @@ class _Settling:
         step = self.steps[i]
         if not adjustable(step):
             return
-        least = 0
+        least = -MAX_DIGITS  # a constant may be smaller than the last digit of what it is compared with
         if isinstance(step.operation, Function):
             if "precision" in step.params:
                 precision = max(self.precision, step.params["precision"])
@@ -168,7 +177,10 @@ class _Settling:
         rounded = f"{step.op}_rounded"
         if rounded not in OPERATIONS or not any(x.domain.scale for x in operands):
             return False
-        if self.types[i].visibility == SHARED and (PUBLIC in [x.visibility for x in operands] or not wanted(i)):
+        public = PUBLIC in [x.visibility for x in operands]
+        # the means of parts keep their digits with their weights, whoever holds the parts
+        weighed = any(self.steps[j].op == "mean" for j in step.inputs)
+        if self.types[i].visibility == SHARED and ((public and not weighed) or not wanted(i)):
             return False
         self.steps[i] = replace(step, op=rounded, params={"scale": 0})
         self.types = self.types[:i]
@@ -269,7 +281,7 @@ class _Settling:
 
     def overflow(self, i: int) -> PlanError:
         step, type_, origin = self.steps[i], self.types[i], self.origins[i]
-        columns = columns_behind(self.steps, i)
+        columns = dict.fromkeys(columns_behind(self.steps, i))
         reach = max(abs(type_.low), abs(type_.high)) / type_.domain.denominator
         needed = max(type_.bits, step.operation.working_bits([self.types[j] for j in step.inputs], step.params))
         real = any(self.bits.get(j) is not None for j in self.feeding(step.inputs))

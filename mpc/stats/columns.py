@@ -19,6 +19,9 @@ from mpc.values import Value, record
 
 __all__ = ["Columns", "check_rows", "normalised", "secret"]
 
+_ROUNDED, _SLIGHT = Fraction(1, 1 << 50), Fraction(1, 1 << 32)
+"""How wide a range can be of numbers that are all equal, which is rounded outwards; and that as a part of them."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -92,14 +95,14 @@ def normalised(*values: Value, least: ArrayLike = 0.0, about_middle: bool = True
 def _normalised(x: Value, least: float, about_middle: bool) -> tuple[Value, float, float]:
     """The column less the middle of its range, in units that bring it to [-1, 1]."""
     low, high = (Fraction(end, x.type.domain.denominator) for end in (x.type.low, x.type.high))
-    if low == high:
-        return x, 0.0, 0.0
-    half = (high - low) / 2 if about_middle else max(abs(low), abs(high))
+    real, reach = x.type.domain.kind == "real", max(abs(low), abs(high))
+    half = (high - low) / 2 if about_middle else reach
+    if not half or (about_middle and real and high - low <= min(_ROUNDED, reach * _SLIGHT)):
+        return x * 0, float(low + high) / 2, 0.0
     unit = Fraction(2) ** _exponent(max(half, Fraction(least)))
     middle = Fraction(0)
     if about_middle:
         # of few digits, and whole where all numbers are: so that nothing is rounded
-        real = x.type.domain.kind == "real"
         grain = unit / 16 if real else max(unit / 16, Fraction(1))
         middle = round((low + high) / 2 / grain) * grain
         if max(high - middle, middle - low) > unit:

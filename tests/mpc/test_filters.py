@@ -342,6 +342,50 @@ def test_histograms_and_thresholds_count_values_on_the_edge_as_numpy_does() -> N
     assert found["equal to the other's"] == 5
 
 
+def test_numbers_smaller_than_the_last_digit_of_a_column_are_compared_with() -> None:
+    tables = {"ada": {"t": {"x": np.array([0.1, 100.0])}}, "bob": {"t": {"x": np.array([0.1, 0.1])}}}
+
+    def script(data: Any) -> dict[str, Any]:
+        x = data.table("t")["x"]
+        counts = mpc.histogram(x, [0, 1e-9, 1, 1000])
+        return {"below": x < 1e-9, "other": x != 1e-9, "from": x >= 1e-30, "counts": counts}
+
+    found = run(script, tables)
+    assert (found["below"].any(), found["other"].all(), found["from"].all()) == (False, True, True)
+    assert found["counts"].tolist() == [0, 3, 1]
+
+
+def test_what_is_undefined_stays_so_where_it_is_spread_over_more_axes() -> None:
+    tables = {party: {"t": {"k": np.array([3, 2]), "x": np.array([1.0, 2.0])}} for party in ("ada", "bob")}
+
+    def script(data: Any) -> dict[str, Any]:
+        means = data.table("t").groupby("k", [3, 9]).mean("x")
+        spread = means + np.zeros((3, 2))
+        return {"all": spread, "row": spread[1], "flat": spread.reshape(6), "outer": means[:, None] + means}
+
+    found = run(script, tables)
+    for name, shape, defined in (("all", (3, 2), 3), ("row", (2,), 1), ("flat", (6,), 3), ("outer", (2, 2), 1)):
+        assert found[name].shape == found[name].mask.shape == shape
+        assert np.allclose(found[name].compressed(), [1 + (name == "outer")] * defined, rtol=1e-8)
+
+
+@pytest.mark.parametrize("value", [2.5, 0.1, -1e6 - 0.1, 3])
+def test_selected_rows_of_a_column_that_its_range_holds_constant(value: float) -> None:
+    tables = {party: {"t": {"g": np.array([1, 1, 2] * 20), "x": np.array([value] * 60)}} for party in ("ada", "bob")}
+
+    def script(data: Any) -> dict[str, Any]:
+        t = data.table("t")
+        x = t[t["g"] == 1]["x"]
+        groups = t.groupby("g", [1, 3]).agg({"x": ["mean", "std"]})
+        return {"mean": x.mean(), "var": x.var(), "std": x.std(ddof=1), "moved": (x + 0.1).var(), **groups}
+
+    found = run(script, tables)
+    assert found["mean"] == pytest.approx(value, rel=1e-12)
+    assert [found[name] for name in ("var", "std", "moved")] == [0, 0, 0]
+    assert found["x_mean"].compressed().tolist() == [found["mean"]]
+    assert found["x_std"].compressed().tolist() == [0]
+
+
 def test_the_scale_that_numbers_are_compared_at() -> None:
     def column(scale: int) -> Step:
         return Step("column", (), {"scale": scale, "low": -2.0, "high": 1.0})

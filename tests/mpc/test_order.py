@@ -151,6 +151,19 @@ def test_one_element_and_ties() -> None:
     assert ties["order"].tolist() == list(range(24))
 
 
+def test_ties_of_parties_whose_ranges_differ_come_in_order() -> None:
+    tables = {"ada": {"t": {"x": np.array([100.0, 0.1])}}, "bob": {"t": {"x": np.array([0.1, 0.1])}}}
+
+    def places(data: Any) -> dict[str, Any]:
+        x = data.table("t")["x"]
+        falling = {"top": mpc.top_k(-x, 3)[1], "last": (-x).argmax()}
+        return {"order": x.argsort(), "least": x.argmin(), **falling}
+
+    found = run(places, tables)
+    assert (found["order"].tolist(), found["top"].tolist()) == ([1, 2, 3, 0], [1, 2, 3])
+    assert (found["least"], found["last"]) == (1, 1)
+
+
 QS = [0, 0.1, 0.25, 1 / 3, 0.5, 0.77, 0.95, 0.999, 1]
 
 

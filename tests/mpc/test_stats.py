@@ -98,6 +98,32 @@ def test_a_standard_deviation_may_be_nothing() -> None:
         np.testing.assert_allclose(result, x.std(), rtol=digits)
 
 
+@pytest.mark.parametrize("value", [0.1, 36.6, 3e-4, 7])
+def test_a_column_that_its_range_holds_constant_has_no_spread(value: float) -> None:
+    tables = {party: {"t": {"x": np.full(30, value), "y": np.arange(30.0)}} for party in PARTIES[:2]}
+
+    def spreads(data):
+        t = data.table("t")
+        return {"var": t["x"].var(), "std": (t["x"] * 2).std(), "cov": mpc.stats.cov(t[["x", "y"]])}
+
+    result, y = mpc.simulate(spreads, tables), np.tile(np.arange(30.0), 2)
+    assert (result["var"], result["std"]) == (0, 0)
+    np.testing.assert_allclose(result["cov"], np.diag([0, y.var(ddof=1)]), rtol=1e-9)
+
+
+def test_one_partys_column_may_be_constant() -> None:
+    x, y = np.array([0.1, 100.0, 3.7, 0.1, 0.1]), np.array([1.0, 5.0, 2.0, 9.0, 4.0])
+    tables = {"ada": {"t": {"x": x[:3], "y": y[:3]}}, "bob": {"t": {"x": x[3:], "y": y[3:]}}}
+
+    def moments(data):
+        t = data.table("t")
+        return {"var": t["x"].var(), "std": t["x"].std(), "cov": mpc.stats.cov(t[["x", "y"]])}
+
+    result = mpc.simulate(moments, tables)
+    np.testing.assert_allclose([result["var"], result["std"]], [x.var(), x.std()], rtol=1e-9)
+    np.testing.assert_allclose(result["cov"], np.cov(x, y), rtol=1e-9)
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_describe(together: bool) -> None:
     x = IRIS[:, 2]
@@ -162,6 +188,18 @@ def test_student_and_yates() -> None:
     np.testing.assert_allclose(result["t"], stats.ttest_ind(x, y).statistic, rtol=1e-8)
     np.testing.assert_allclose(result["chi"], stats.chi2_contingency(table).statistic, rtol=1e-7)
     np.testing.assert_allclose(result["plain"], stats.chi2_contingency(table, correction=False).statistic, rtol=1e-7)
+
+
+def test_parts_that_some_owner_has_and_parts_that_are_shared_make_a_variance_within_its_bound() -> None:
+    bits, none = np.random.default_rng(0).integers(0, 2, 30), np.zeros(30, np.int64)
+    tables = {p: {"t": {"x": part}, "u": {"z": none}} for p, part in zip(PARTIES, np.array_split(bits, 3), strict=True)}
+    ranges = {party: {"t": {"x": (-100, 1)}, "u": {"z": (0, 1)}} for party in tables}
+
+    def raised(data):
+        return mpc.stats.var(mpc.maximum(data.table("t")["x"], data.party(PARTIES[0])["u"]["z"] - 50))
+
+    result = mpc.simulate(raised, tables, ranges)["result"]
+    assert abs(result - bits.var()) < 51**2 * 2.0**-48
 
 
 SHARED = {

@@ -1,11 +1,18 @@
 """What a script may say, and what it is told when it says something else."""
 
+import operator
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mpc
 from mpc.errors import ScriptError
 from mpc.simulate import schema_of
+from mpc.thresholds import threshold
+from mpc.types import SHARED, Domain, Type
 
 K, R, M = np.arange(1, 13), np.linspace(-1, 1, 12), np.arange(12).reshape(3, 4) - 5
 DATA = {"ada": {"t": {"k": K, "r": R, "m": M.reshape(-1)}}, "bob": {"u": {"j": K[:5]}}}
@@ -76,6 +83,8 @@ ERRORS = {
     "secret index": (lambda d: k(d)[k(d)], "cannot index an array"),
     "two ellipses": (lambda d: k(d)[..., ...], "twice"),
     "two lists": (lambda d: m(d)[[0, 1], [0, 1]], "one axis after the other"),
+    "a list apart from a number": (lambda d: k(d).reshape(2, 3, 2)[0, :, [0, 1]], "one axis after the other"),
+    "a list beyond a new axis": (lambda d: k(d).reshape(2, 6)[0, None, [0, 1]], "one axis after the other"),
     "mask of another length": (lambda d: k(d)[[True, False]], "an index must be"),
     "reshape": (lambda d: k(d).reshape(5, -1), "cannot hold"),
     "reshape to a wrong size": (lambda d: k(d).reshape(5, 2), "12 elements"),
@@ -135,6 +144,8 @@ SAID = {
     "index new axis": lambda k, m: m[None, ..., 2] * m[1, :, None, None],
     "index mask": lambda k, m: k[K > 7],
     "index list and number": lambda k, m: m[1, [0, 2]] + m[[0, 2], 1],
+    "index list first, a number apart": lambda k, m: k.reshape(2, 3, 2)[[1, 0, 1], :, 0],
+    "index number beside a list": lambda k, m: k.reshape(2, 3, 2)[:, 0, [0, 1]] + k.reshape(2, 3, 2)[:, 2, None, 1],
     "empty": lambda k, m: k[5:5] * 2,
     "plus": lambda k, m: +k - -k,
     "square": lambda k, m: k**2,
@@ -206,3 +217,50 @@ def test_an_owner_compares_with_numbers_that_its_scale_does_not_hold(made, expec
     for owner, table in (("ada", "t"), ("bob", "u")):
         result = mpc.simulate(lambda data, owner=owner, table=table: made(data.party(owner)[table]["x"]), tables)
         np.testing.assert_allclose(result["result"], expected(x), rtol=1e-9)
+
+
+def test_integers_and_fractions_and_numbers_beyond_the_range_compare_as_numpy_has_them() -> None:
+    far, whole, real = np.array([-(2**33), 3, 2**33]), np.array([-1000, 2, 1000]), np.array([-1000.0, 0.1, 1000.0])
+    tables = {party: {"t": {"far": far, "whole": whole, "real": real}} for party in ("ada", "bob")}
+
+    def compared(t, xp):
+        return {
+            "fraction": t["far"] == 3 - 1e-10,
+            "among others": t["far"][:, None] == np.array([3, 2.5, -1e30]),
+            "tiny": t["whole"] < 1e-12,
+            "half": t["whole"] >= 2.5,
+            "half from the left": np.float64(1.5) < t["whole"],
+            "beyond": t["real"] < 1e30,
+            "integer beyond": t["whole"] != 2**63 - 1,
+            "clipped": xp.minimum(xp.maximum(t["real"], -1e30), 1e30),
+            "integers clipped": t["whole"].clip(-1e30, 1e30),
+            "small types": (t["whole"] > np.int8(5)) & (t["real"] < np.float32(0.1)),
+        }
+
+    found = mpc.simulate(lambda data: compared(data.table("t"), mpc), tables)
+    for name, expected in compared({name: np.tile(x, 2) for name, x in tables["ada"]["t"].items()}, np).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-10, err_msg=name)
+    edges = [-1e30, 0, 1e-12, 1e30]
+    assert mpc.simulate(lambda data: mpc.histogram(data.table("t")["whole"], edges), tables)["result"].tolist() == [
+        2,
+        0,
+        4,
+    ]
+
+
+COMPARISONS = {"less": operator.lt, "equal": operator.eq, "maximum": max, "minimum": min}
+INT64 = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(
+    st.sampled_from(sorted(COMPARISONS)), st.booleans(), st.sampled_from(["integer", "real"]), st.integers(0, 80),
+    st.lists(INT64 | st.integers(-9, 9), min_size=3, max_size=3),
+    INT64 | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.floats(-9, 9),
+)  # fmt: skip
+def test_a_threshold_makes_the_same_of_every_value(op, first, kind, scale, numbers, public) -> None:
+    low, value, high = sorted(numbers)
+    scale = scale if kind == "real" else 0
+    held = threshold(op, np.asarray(public), Type(SHARED, (), Domain(kind, scale), low, high), first=first).item()
+    for x in (Fraction(end, 1 << scale) for end in (low, value, high)):
+        made = [(COMPARISONS[op](*((Fraction(c), x) if first else (x, Fraction(c))))) for c in (public, held)]
+        assert made[0] == made[1]
