@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import shutil
 import sys
@@ -38,14 +39,17 @@ class Crash(BaseException):
 
 @contextmanager
 def crashing(after: int, end: Callable[[], None]) -> Iterator[None]:
-    """`end` is called before the line of the stock's code that comes after so many others."""
+    """`end` is called before the line of the stock's code that comes after so many others.
+
+    Never at a `try`, where nothing happens: an exception that a trace raises there leaves the `with` around it open.
+    """
     left = after
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal left
         if frame.f_code.co_filename not in TRACED:
             return None
-        if event == "line":
+        if event == "line" and linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() != "try:":
             left -= 1
             if left < 0:
                 end()
