@@ -68,7 +68,7 @@ class Privacy:
         self._contents_of: dict[str, tuple[Version, Contents]] = {}
         self._files: dict[str, tuple[Version, bytes]] = {}
         self._lock = threading.Lock()
-        begins = not path.exists()
+        key = _row_key(path.with_name("privacy.key"), begins=not path.exists())
         self._database = Database(
             path,
             _TABLES + budget.TABLES + history.TABLES + answers.TABLES,
@@ -77,7 +77,7 @@ class Privacy:
             remedy="Restore the newest copy, with the privacy.key of its own. If there is none, budgets begin anew "
             "with new keys and an empty state folder. Settle on that first, in writing.",
         )
-        self._key = self._own_key(path.with_name("privacy.key"), begins)
+        self._key = self._checked(key)
 
     def claim(self, plan: Plan, drawn: Mapping[Draw, Rows]) -> Claim:
         """What the plan would cost and use. `drawn`: the rows of its random samples; others are not looked at.
@@ -254,9 +254,8 @@ class Privacy:
             check_column(f"{self._party}.{name}.{column}", values, terms.type, *terms.range)
         return row_hashes(columns, self._key)
 
-    def _own_key(self, path: Path, begins: bool) -> bytes:
-        """The key that earlier hashes of rows were made with. Raises Fault STATE_DAMAGED, STATE_UNWRITABLE."""
-        key = own_key(path) if begins else path.read_bytes() if path.exists() else b""
+    def _checked(self, key: bytes) -> bytes:
+        """The key of row hashes, if earlier ones were made with it. Raises Fault STATE_DAMAGED, STATE_UNWRITABLE."""
         if len(key) != KEY_BYTES:
             raise self._database.damaged()
         mark = derive(key, "privacy", "mark")
@@ -280,3 +279,20 @@ class Privacy:
                 "Leave rows out, or have the owners agree to a larger unit_rows.",
                 peer=self._party,
             )
+
+
+def _row_key(path: Path, *, begins: bool) -> bytes:
+    """What is in the file of the key, nothing where there is none; where a database begins, a key that is on the disk.
+
+    Raises Fault STATE_UNWRITABLE.
+    """
+    if begins:
+        return own_key(path)
+    try:
+        return path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise Fault(
+            "STATE_UNWRITABLE",
+            f"{path} cannot be read ({error.strerror}).",
+            "See that it belongs to the user who runs this process, then start again.",
+        ) from None

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import mpc
 from mpc.accounting import Loss, left, within
 from mpc.row_counts import count_law, shift_of, told
+from parties import privacy
 from parties import told as ledger
 from parties.agreement import Agreement
 from parties.clock import Clock
@@ -153,6 +154,21 @@ def test_a_memory_without_the_key_of_its_hashes_is_refused(tmp_path: Path, chang
     assert caught.value.code == "STATE_DAMAGED"
     assert "privacy.key" in caught.value.remedy
     key.write_bytes(content)
+    Owner(tmp_path)
+
+
+@pytest.mark.parametrize("cut", ["own_key", "Database", "derive"])
+def test_a_first_start_that_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
+    """Wherever it ended, the next one begins: no database is there before its key."""
+
+    def end(*arguments: Any, **named: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(privacy, cut, end)
+        with pytest.raises(KeyboardInterrupt):
+            Owner(tmp_path)
+    Owner(tmp_path)
     Owner(tmp_path)
 
 
