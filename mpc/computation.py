@@ -12,16 +12,13 @@ from mpc.data import Data
 from mpc.errors import BeaverError, ScriptError
 from mpc.functions import Revealed
 from mpc.passes import Graph, Output, compile_plan
-from mpc.plan import Plan
+from mpc.plan import MOST_PRECISION, PRECISION, Plan
 from mpc.schema import Schema
 from mpc.trace import PACKAGE, Trace
 from mpc.undefined import MARK
 from mpc.values import Value, record
 
-__all__ = ["PRECISION", "Computation", "computation", "load", "settings"]
-
-PRECISION = 20
-"""Significant bits that every real value keeps at least, unless a script asks for more."""
+__all__ = ["Computation", "computation", "load", "settings"]
 
 
 class Computation:
@@ -76,8 +73,8 @@ def computation(function: Callable[[Data], Any]) -> Computation:
 
 def settings(*, precision: int) -> Callable[[Callable[[Data], Any] | Computation], Computation]:
     """Decorate a computation: `precision` significant bits (20 unless said) at least, in every real value."""
-    if not isinstance(precision, int) or not 1 <= precision <= 52:
-        raise ScriptError(f"mpc.settings: the precision {precision!r} is not 1 to 52 bits")
+    if not isinstance(precision, int) or not 1 <= precision <= MOST_PRECISION:
+        raise ScriptError(f"mpc.settings: the precision {precision!r} is not 1 to {MOST_PRECISION} bits")
 
     def set_for(function: Callable[[Data], Any] | Computation) -> Computation:
         return Computation(function.function if isinstance(function, Computation) else function, precision)

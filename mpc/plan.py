@@ -15,9 +15,12 @@ from mpc.operations import OPERATIONS, Operation, Params
 from mpc.operations.inputs import Constant
 from mpc.types import MAX_DIGITS, Type
 
-__all__ = ["MAX_PLAN_BYTES", "MAX_STEPS", "Plan", "Step"]
+__all__ = ["MAX_PLAN_BYTES", "MAX_STEPS", "MOST_PRECISION", "PRECISION", "Plan", "Step"]
 
-FORMAT = 1
+FORMAT = 2
+PRECISION, MOST_PRECISION = 20, 52
+"""Significant bits that every real value keeps at least, where a script does not ask for more; the most."""
+
 MAX_STEPS = 20_000
 MAX_PLAN_BYTES = 32 << 20
 MAX_ITEMS = 1 << 20
@@ -61,12 +64,14 @@ class Step:
 class Plan:
     """Steps in order, each after its inputs; the last ones reveal. `parties` in the consortium's order.
 
+    `precision`: the significant bits that its real values were to keep, from which the planner chose their scales.
     `origins` tells where in the script a step was said ("visits.py:7"); it stays with the analyst and is no part of
     the encoding. Types are never sent: every reader infers them again.
     """
 
     parties: tuple[str, ...]
     steps: tuple[Step, ...]
+    precision: int = PRECISION
     origins: Mapping[int, str] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -98,7 +103,8 @@ class Plan:
     def encode(self) -> bytes:
         """The canonical bytes."""
         steps = [[step.op, list(step.inputs), dict(sorted(step.params.items()))] for step in self.steps]
-        encoded = msgpack.packb({"format": FORMAT, "parties": list(self.parties), "steps": steps})
+        content = {"format": FORMAT, "parties": list(self.parties), "precision": self.precision, "steps": steps}
+        encoded = msgpack.packb(content)
         if not isinstance(encoded, bytes) or len(encoded) > MAX_PLAN_BYTES:
             raise PlanError(
                 f"the plan has more than {MAX_PLAN_BYTES:,} bytes",
@@ -144,12 +150,15 @@ def _unpacked(data: bytes) -> Any:
     return msgpack.unpackb(data, max_array_len=MAX_STEPS, max_ext_len=0, list_hook=count, object_hook=count)
 
 
-def _checked(content: Any) -> tuple[tuple[str, ...], tuple[Step, ...]]:
-    """Parties and steps of unpacked bytes, every structure checked."""
+def _checked(content: Any) -> tuple[tuple[str, ...], tuple[Step, ...], int]:
+    """Parties, steps and precision of unpacked bytes, every structure checked."""
     match content:
-        case {"format": int(number), "parties": list(parties), "steps": list(steps), **rest} if not rest:
-            if number != FORMAT:
-                raise PlanError(f"the plan has format {number}; this version reads {FORMAT}", "Update all parties.")
+        case {"format": int(number)} if number != FORMAT:
+            raise PlanError(f"the plan has format {number}; this version reads {FORMAT}", "Update all parties.")
+        case {"format": int(), "parties": list(parties), "precision": precision, "steps": list(steps), **rest} if (
+            not rest and type(precision) is int and 1 <= precision <= MOST_PRECISION
+        ):
+            pass
         case _:
             raise PlanError("the plan is not well-formed")
     if not all(isinstance(party, str) for party in parties) or len(set(parties)) != len(parties):
@@ -165,4 +174,4 @@ def _checked(content: Any) -> tuple[tuple[str, ...], tuple[Step, ...]]:
                 checked.append(Step(op, tuple(inputs), params))
             case _:
                 raise PlanError(f"step {i} is not well-formed")
-    return tuple(parties), tuple(checked)
+    return tuple(parties), tuple(checked), precision

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from mpc.computation import PRECISION
 from mpc.degrees import degrees
 from mpc.disclosure import aggregates, cohorts
 from mpc.errors import PlanError
@@ -26,13 +25,15 @@ from parties.agreement import Agreement
 from parties.errors import Fault
 from parties.terms import KINDS, ColumnTerms
 
-__all__ = ["ARRANGING", "CLAUSES", "MOST_DEGREE", "PRECISIONS", "Case", "Clause", "check", "check_all", "refusals"]
+__all__ = ["ARRANGING", "CLAUSES", "LEAST_PRECISION", "MOST_DEGREE", "Case", "Clause", "check", "check_all", "refusals"]
 
 MOST_DEGREE = 2
 """Of results, as polynomials in one party's values: enough for variances, covariances and regressions."""
 
-PRECISIONS = range(16, 53)
-"""The significant bits that a plan may have been made for, where rounding could tell of single rows."""
+LEAST_PRECISION = 16
+"""Significant bits that a plan must have been made for, where rounding could tell of single rows."""
+
+_ROUNDING = "rounding can compare single rows' values, and move results further than their noise hides"
 
 ARRANGING = frozenset(
     {"column", "concat", "constant", "noisy", "rescale", "reshape", "reveal", "sample", "share", "stack", "transpose"}
@@ -221,11 +222,10 @@ def _roundings(case: Case) -> Iterator[str]:
     rounded = any(map(adjustable, case.plan.steps))
     if not rounded or (case.agreement.row_conditions and not any(case.plan.of("noisy"))):
         return
-    if not any(rounds_as_planned(case.plan, bits) for bits in dict.fromkeys((PRECISION, *PRECISIONS))):
-        yield (
-            f"the plan rounds real values otherwise than the planner does with {PRECISIONS[0]} bits or more: rounding "
-            "can compare single rows' values, and move results further than their noise hides"
-        )
+    if (bits := case.plan.precision) < LEAST_PRECISION:
+        yield f"the plan keeps {bits} significant bits of real values, fewer than {LEAST_PRECISION}: {_ROUNDING}"
+    elif not rounds_as_planned(case.plan):
+        yield f"the plan rounds real values otherwise than the planner does: {_ROUNDING}"
 
 
 CLAUSES: Mapping[str, Clause] = {

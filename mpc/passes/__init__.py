@@ -25,6 +25,6 @@ def compile_plan(schema: Schema, graph: Graph, precision: int) -> Plan:
         graph = improve(graph)
     graph = choose_scales(spread_noise(graph, unit_rows(schema)), precision)
     graph = prune(insert_shares(graph))
-    plan = Plan(tuple(schema), tuple(graph.trace.steps), dict(graph.trace.origins))
+    plan = Plan(tuple(schema), tuple(graph.trace.steps), precision, dict(graph.trace.origins))
     validate(plan)
     return plan

@@ -29,6 +29,9 @@ _COMPARING = ("less", "equal", "argsort", "argmin", "argmax")
 _SMALL = 1 << 10
 """Products of at most so many terms in all keep their precision by being computed in limbs."""
 
+_MOST_WORK = 500_000
+"""Types inferred in all: about half a minute. Nodes settle plans that come from elsewhere."""
+
 
 def choose_scales(graph: Graph, precision: int) -> Graph:
     """The graph with the scales of its real values chosen, and roundings inserted where they make room.
@@ -80,7 +83,7 @@ class _Settling:
     their product; a small product of shared values is computed in limbs; the values that feed the step lose bits, down
     to a comfortable number; its shared operands are rounded; the feeding values lose bits, down to `precision`; a
     product of any size is computed in limbs. Raises PlanError, naming the step, when nothing helps, or when integers
-    alone overflow.
+    alone overflow, or when it would take too long.
     """
 
     def __init__(self, graph: Graph, precision: int) -> None:
@@ -91,6 +94,7 @@ class _Settling:
         self.place = {output.step: made.place[output.step] for output in graph.outputs}
         self.types: list[Type] = []
         self.bits: dict[int, int] = {}
+        self.work = 0
 
     def settled(self) -> Graph:
         """The graph with its scales chosen."""
@@ -114,6 +118,12 @@ class _Settling:
     def first_overflow(self) -> int | None:
         """Infer the types that are not known yet; the first step that could overflow, if one does."""
         while (i := len(self.types)) < len(self.steps):
+            self.work += 1
+            if self.work > _MOST_WORK:
+                raise PlanError(
+                    f"the scales of {len(self.steps):,} steps take too long to choose",
+                    "Write loops as array operations, or declare narrower ranges in the agreement.",
+                )
             self.set_scale(i)
             step = self.steps[i]
             self.types.append(step.infer(self.types))

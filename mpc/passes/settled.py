@@ -27,15 +27,15 @@ __all__ = ["rounds_as_planned"]
 _ROUNDED = "_rounded"
 
 
-def rounds_as_planned(plan: Plan, precision: int) -> bool:
-    """Whether the planner, told of so many significant bits, makes this very plan of what it computes."""
+def rounds_as_planned(plan: Plan) -> bool:
+    """Whether the planner, told of the plan's precision, makes this very plan of what it computes."""
     kept = (False, True) if any(step.op.endswith(_ROUNDED) for step in plan.steps) else (False,)
-    return any(_settled(plan, precision, keep) == _told(plan.steps) for keep in kept)
+    return any(_settled(plan, keep) == _told(plan.steps) for keep in kept)
 
 
-def _settled(plan: Plan, precision: int, keep: bool) -> Mapping[str, bytes]:
+def _settled(plan: Plan, keep: bool) -> Mapping[str, bytes]:
     try:
-        return _told(prune(insert_shares(choose_scales(_stripped(plan, keep), precision))).trace.steps)
+        return _told(prune(insert_shares(choose_scales(_stripped(plan, keep), plan.precision))).trace.steps)
     except BeaverError:
         return {}
 

@@ -37,7 +37,7 @@ CONSTANT = {"shape": [1], "kind": "integer", "data": bytes(8), "scale": 0}
 
 def encoded(*steps, **more) -> bytes:
     ordered = [[op, inputs, dict(sorted(params.items()))] for op, inputs, params in steps]
-    return msgpack.packb({"format": 1, "parties": ["ada", "bob"], "steps": ordered, **more})
+    return msgpack.packb({"format": 2, "parties": ["ada", "bob"], "precision": 20, "steps": ordered, **more})
 
 
 def checked(data: bytes) -> Plan | None:
@@ -100,7 +100,7 @@ def test_a_step_with_wrong_parameters_is_a_plan_error(parameters) -> None:
     params = dict(sorted(params.items())) if isinstance(params, dict) else params
     reveal = ["reveal", [1], {"name": "ok", "to": ["a"]}]
     steps = [["column", [], dict(sorted(COLUMN.items()))], ["share", [0], {}], [op, inputs, params], reveal]
-    data = msgpack.packb({"format": 1, "parties": ["ada", "bob"], "steps": steps})
+    data = msgpack.packb({"format": 2, "parties": ["ada", "bob"], "precision": 20, "steps": steps})
     plan = checked(data)
     assert plan is None or plan.encode() == data
 
@@ -148,10 +148,12 @@ def chain(op: str, times: int, **params) -> list:
 
 
 BOMBS = {
-    "a million steps": lambda: msgpack.packb({"format": 1, "parties": ["ada", "bob"], "steps": [X] * 1_000_000})[
-        : 32 << 20
-    ],
-    "a million empty steps": lambda: msgpack.packb({"format": 1, "parties": ["ada", "bob"], "steps": [[]] * 1_000_000}),
+    "a million steps": lambda: msgpack.packb(
+        {"format": 2, "parties": ["ada", "bob"], "precision": 20, "steps": [X] * 1_000_000}
+    )[: 32 << 20],
+    "a million empty steps": lambda: msgpack.packb(
+        {"format": 2, "parties": ["ada", "bob"], "precision": 20, "steps": [[]] * 1_000_000}
+    ),
     "a chain of 100,000": lambda: encoded(*chain("negate", 100_000)),
     "squares of squares": lambda: encoded(*chain("multiply", 19_000)),
     "doubled and doubled": lambda: encoded(*chain("add", 19_000)),

@@ -174,7 +174,7 @@ def test_a_variance_keeps_the_spread_of_a_column_that_another_result_makes_coars
     scales = {(step.params["party"], step.params["scale"]) for _, step in plan.of("column")}
     assert min(scale for _, scale in scales) < 20
     assert {("ada", 33), ("bob", 33)} <= scales
-    assert rounds_as_planned(plan, 20)
+    assert rounds_as_planned(plan)
     result = mpc.simulate(both, tables, ranges)["variance"]
     np.testing.assert_allclose(result, x.var(ddof=1), rtol=1e-6)
 

@@ -128,5 +128,10 @@ def test_plans_need_two_distinct_parties() -> None:
         if changed is not None:
             with pytest.raises(PlanError):
                 validate(changed)
-    assert read(msgpack.packb({**content, "format": 2})) is None
+    for changed in (
+        {"format": 1},
+        {"format": 3},
+        *({"precision": bits} for bits in (0, 53, -1, True, 20.0, "20", None)),
+    ):
+        assert read(msgpack.packb({**content, **changed})) is None
     assert read(msgpack.packb({**content, "more": 1})) is None

@@ -107,6 +107,7 @@ def test_roundings_that_are_not_the_planners(terms: str, noise: bool, seen: bool
         return "; ".join(policy.refusals(policy.Case(plan, agreement, "north", ("north", "south"), "analyst")))
 
     assert reasons(sums) == ""
+    assert ("15 significant bits" in reasons(replace(sums, precision=15))) == seen
     assert ("otherwise than the planner does" in reasons(replace(sums, steps=coarse))) == seen
 
 
