@@ -39,6 +39,10 @@ def validate(plan: Plan) -> None:
             column = plan.steps[step.inputs[0]]
             if column.op != "column" or column.params["table"] != step.params["table"]:
                 raise PlanError(f"{plan.where(i)}: only columns of the table itself are sampled")
+        if step.op == "remainder":
+            upper = plan.steps[step.inputs[1]]
+            if upper.op != "rounded" or upper.inputs != step.inputs[:1]:
+                raise PlanError(f"{plan.where(i)}: only what a rounding of the same value took has a known range")
         if step.op == "reveal":
             if not 1 <= len(step.params["name"]) <= 64 or step.params["name"] in revealed:
                 raise PlanError(f"{plan.where(i)}: results need distinct names of 1 to 64 characters")

@@ -100,6 +100,11 @@ INVALID = {
     "reveals to one twice": [X, SHARE, ("reveal", [1], {**REVEAL, "to": ["a", "a"]})],
     "an owner who is no party": [("column", [], {**COLUMN, "party": "eve"}), SHARE, ("reveal", [1], REVEAL)],
     "overflows": [("column", [], {**COLUMN, "high": 1 << 63}), SHARE, ("reveal", [1], REVEAL)],
+    "a remainder of no rounding": [X, SHARE, ("remainder", [1, 1], {}), ("reveal", [2], REVEAL)],
+    "a remainder of another's rounding": [
+        X, SHARE, ("negate", [1], {}), ("rounded", [2], {"fraction": 0}), ("remainder", [1, 3], {}),
+        ("reveal", [4], REVEAL),
+    ],
     "overflows in between": [
         ("column", [], {**COLUMN, "high": 1 << 62}), ("add", [0, 0], {}), ("subtract", [1, 0], {}), ("share", [2], {}),
         ("reveal", [3], REVEAL),
