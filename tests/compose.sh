@@ -129,8 +129,9 @@ check_isolation() {
   for service in "${services[@]}"; do
     id=$(container "$service")
     [[ $(docker exec "$id" stat -c %u /proc/1) == "${BEAVER_UID:-1000}" ]] || fail "$service runs as another user than asked"
-    [[ $(docker exec "$id" find /consortium -name '*.key') == "/consortium/$service/identity.key" ]] ||
-      fail "$service does not see exactly its own key"
+    [[ $(docker exec "$id" find /consortium -name '*.key' -not -path '*/state/*') == "/consortium/$service/identity.key" &&
+      -z $(docker exec "$id" find /consortium -name '*.key' -not -path "/consortium/$service/*") ]] ||
+      fail "$service does not see exactly its own keys"
   done
 }
 
