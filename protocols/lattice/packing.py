@@ -46,7 +46,8 @@ def pack_y(parameters: Parameters, y: Array, blocks: range, answer: range) -> Ar
     packed = np.zeros((answers, count, p.high * p.wide, p.deep), np.uint64)
     packed[:, :, : p.wide, 0] = entries[..., 0]
     packed[:, :, : p.wide - 1, 1:] = entries[:, :, 1:, :0:-1]
-    np.negative(entries[:, :, 0, :0:-1], out=packed[:, :, -1, 1:])
+    # numpy's negative misreads some strided operands beside a strided `out` (2.3, 2.4)
+    np.subtract(np.uint64(0), entries[:, :, 0, :0:-1], out=packed[:, :, -1, 1:])
     return packed.reshape(answers, count, p.degree)
 
 
