@@ -13,7 +13,9 @@ COPY parties parties
 RUN pip install --no-cache-dir . && rm -rf /build/*
 
 WORKDIR /consortium
-RUN python -c "import parties.cli, protocols.kernels" && chmod -R a+rwX "$NUMBA_CACHE_DIR"
+RUN python -c "import importlib, pkgutil, protocols; \
+      [importlib.import_module(module.name) for module in pkgutil.walk_packages(protocols.__path__, 'protocols.')]" \
+  && chmod -R a+rwX "$NUMBA_CACHE_DIR"
 RUN useradd --uid 1000 --create-home beaver
 USER beaver
 ENTRYPOINT ["beaver"]

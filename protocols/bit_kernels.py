@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from protocols.kernels import compiled, inner
+from protocols.jit import compiled, inner
 
 __all__ = ["evaluate", "negate_where", "pack", "transpose", "transpose_back", "unpack", "without_wrap"]
 

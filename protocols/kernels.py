@@ -5,17 +5,15 @@ Only `protocols.ring` calls these, and only for large arrays: it checks shapes, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
-__all__ = ["beaver_combine", "compiled", "inner", "matmul"]
+from protocols.jit import compiled, inner
+
+__all__ = ["beaver_combine", "matmul"]
 
 _Words = NDArray[np.uint64]
-_Loop = TypeVar("_Loop", bound=Callable[..., object])
 
 _VECTOR = types.Array(types.uint64, 1, "C", readonly=True)
 _MATRIX = types.Array(types.uint64, 2, "A", readonly=True)
@@ -27,27 +25,6 @@ _LANES = 8
 _DEPTH = 512
 _PANEL_X = 64
 _PANEL_Y = 128
-
-
-def inner(loop: _Loop) -> _Loop:
-    """A loop that compiled functions call."""
-    return cast(_Loop, njit(nogil=True, error_model="numpy", boundscheck=False)(loop))
-
-
-def compiled(*arguments: types.Type) -> Callable[[_Loop], _Loop]:
-    """Compile now, for these arguments. A cache that cannot be used (read-only, full, damaged) costs time only."""
-
-    def compile_loop(loop: _Loop) -> _Loop:
-        def build(*, cache: bool) -> _Loop:
-            jit = njit(types.void(*arguments), cache=cache, nogil=True, error_model="numpy", boundscheck=False)
-            return cast(_Loop, jit(loop))
-
-        try:
-            return build(cache=True)
-        except Exception:
-            return build(cache=False)
-
-    return compile_loop
 
 
 @compiled(*[_VECTOR] * 5, types.boolean, types.uint64[::1])

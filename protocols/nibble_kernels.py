@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from protocols.kernels import compiled, inner
+from protocols.jit import compiled, inner
 
 __all__ = ["receive_tables", "receive_words", "send_tables", "send_words"]
 

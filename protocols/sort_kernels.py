@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from protocols.kernels import compiled
+from protocols.jit import compiled
 
 __all__ = ["destinations", "pack", "permutation", "positions", "unpack"]
 

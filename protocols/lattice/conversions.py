@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from protocols.kernels import compiled, inner
+from protocols.jit import compiled, inner
 from protocols.lattice.modular import LOW, Residues, Words, add, reduced, subtract, times
 
 __all__ = ["add_limb", "candidates", "decode", "encode", "residues", "rounding", "scaled", "switch"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.kernels import inner
+from protocols.jit import inner
 
 __all__ = ["LOW", "Residues", "Words", "add", "reduced", "subtract", "times"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from protocols.kernels import compiled, inner
+from protocols.jit import compiled, inner
 from protocols.lattice.conversions import add_limb, rounding, scaled
 from protocols.lattice.modular import Residues, Words, subtract, times
 from protocols.lattice.transforms import add_products, transform

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from protocols.kernels import compiled, inner
+from protocols.jit import compiled, inner
 from protocols.lattice.modular import LOW, Residues, Words, add, reduced, subtract, times
 
 __all__ = ["accumulate", "add_products", "forward", "inverse", "transform"]

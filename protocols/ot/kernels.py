@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from protocols.kernels import compiled, inner
+from protocols.jit import compiled, inner
 
 __all__ = [
     "LANES",
