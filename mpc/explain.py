@@ -20,6 +20,7 @@ from mpc.sensitivity import Table
 from mpc.sources import SourceName, missing, offline_bytes, offline_seconds, protocol_for
 from protocols import pairwise_costs
 from protocols.correlations import Demand
+from protocols.lattice.parameters import HIDING
 
 __all__ = ["explain"]
 
@@ -211,6 +212,8 @@ def _products(schedule: Schedule) -> Iterator[str]:
         for phase, words in (("offline", offline[line]), ("online", online[line])):
             if told := _each(plan, words):
                 yield f"      {phase:<14}{told}"
+    if times:
+        yield f"    where lattice encryption computes them, {HIDING} bits hide all together"
 
 
 def _each(plan: Plan, words: Mapping[int, int]) -> str:

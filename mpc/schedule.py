@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from mpc.errors import PlanError
 from mpc.instructions import Instruction, Reveal, SecretProduct
 from mpc.operations import ProductOperation
 from mpc.plan import Plan
@@ -13,6 +14,7 @@ from mpc.program import lower
 from protocols import additive
 from protocols.correlations import Demand, Label
 from protocols.interface import Cost, SharingProtocol
+from protocols.lattice.product import pays
 from protocols.primitives import Primitive
 from protocols.products import Block
 
@@ -38,7 +40,7 @@ class Schedule:
     def __init__(self, plan: Plan, protocol: SharingProtocol = additive) -> None:
         self.plan = plan
         self.protocol = protocol
-        self.program: list[Instruction] = lower(plan)
+        self.program = self._counted(lower(plan))
         self.start: list[int] = []
         self.end: list[int] = []
         waits: list[int] = []
@@ -90,11 +92,25 @@ class Schedule:
         assert piece.primitive is not None
         return self.protocol.primitive_cost(parties, piece.primitive)
 
+    def _counted(self, program: Sequence[Instruction]) -> list[Instruction]:
+        """The program, its matrix products told how many they are that lattice encryption may compute."""
+        products = {i: x.action for i, x in enumerate(program) if isinstance(x.action, SecretProduct)}
+        products = {i: action for i, action in products.items() if pays(action.product)}
+        count = sum(len(self.protocol.blocks(x.product, x.x_owner, x.y_owner)) for x in products.values())
+        counted = list(program)
+        for i, action in products.items():
+            product = replace(action.product, in_session=count)
+            counted[i] = replace(program[i], action=replace(action, product=product))
+        return counted
+
     def _rounds(self) -> tuple[int, int]:
         """Of the instruction that is being scheduled: its rounds, and how many of them are streamed."""
         i = len(self.start) - 1
         first = next(self.pieces(i), None)
-        cost = self.cost(i, first) if first is not None else Cost(0, ())
+        try:
+            cost = self.cost(i, first) if first is not None else Cost(0, ())
+        except ValueError as error:
+            raise PlanError(f"{self.plan.where(self.program[i].step)}: {error}", "Cut the script in two.") from None
         return cost.rounds, cost.streamed
 
     def warm(self) -> None:

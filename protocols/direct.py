@@ -7,15 +7,13 @@ semi-honest, up to n - 1 of n >= 2 parties.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from protocols import additive, ring
 from protocols.additive import primitive, primitive_cost, primitive_demands, refresh, share
 from protocols.correlations import Triple
 from protocols.interface import Cost
-from protocols.lattice.product import answer, encrypt, plan
+from protocols.lattice.product import answer, encrypt, pays, plan
 from protocols.party import Party
 from protocols.products import Block, Product
 from protocols.ring import Array
@@ -33,9 +31,6 @@ __all__ = [
     "share",
     "warm",
 ]
-
-_TERMS = 1 << 12
-"""Products of fewer words with words are cheaper by triples."""
 
 
 def blocks(product: Product, x_owner: int | None, y_owner: int | None) -> list[Block]:
@@ -100,7 +95,4 @@ def product_cost(parties: int, product: Product, x_owner: int | None, y_owner: i
 
 
 def _by_lattice(product: Product, x_owner: int | None, y_owner: int | None) -> bool:
-    if product.kind != "matmul" or x_owner is None or y_owner is None:
-        return False
-    left = product.y_shape if product.flipped else product.x_shape
-    return math.prod(product.out_shape) * left[-1] >= _TERMS
+    return x_owner is not None and y_owner is not None and pays(product)

@@ -29,7 +29,7 @@ from protocols.ot.messages import idle
 from protocols.ot.permutation import permuted
 from protocols.ot.pipeline import PIPELINE_WORDS, pipelined
 from protocols.ot.softspoken import connect
-from protocols.pairwise_costs import by_lattice, private_product, sent
+from protocols.pairwise_costs import private_product, sent
 from protocols.prg import Stream
 from protocols.ring import Array
 from protocols.rounds import Task
@@ -98,7 +98,7 @@ async def connected(
 
 def weight(demands: Iterable[tuple[Label, Demand]]) -> int:
     """The most words that one party sends another in a round of `connected`."""
-    matrices = (demand for _, demand in demands if isinstance(demand, Triple) and by_lattice(demand.product))
+    matrices = (demand for _, demand in demands if isinstance(demand, Triple) and lattice.pays(demand.product))
     ways = (private_product(demand.product, demand.a_holders, demand.b_holders) for demand in matrices)
     return max((2 * how.weight for how in ways), default=0) + PIPELINE_WORDS
 
@@ -118,7 +118,7 @@ def words(parties: int, demands: Iterable[tuple[Label, Demand]]) -> dict[int, in
 
 async def _triple(mesh: Mesh, label: Label, demand: Triple, draw: Stream) -> Material:
     product, a_holders, b_holders = demand.product, demand.a_holders, demand.b_holders
-    if not by_lattice(product):
+    if not lattice.pays(product):
         a, b, c = await material.ring_triple(mesh, product, a_holders, b_holders, draw)
     else:
         a = draw.words(product.x_shape) if mesh.me in a_holders else None

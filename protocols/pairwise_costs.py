@@ -14,7 +14,8 @@ from protocols.boolean import Monomials, Term, monomials
 from protocols.columns import Column
 from protocols.conversion import DaBits
 from protocols.correlations import Demand, Triple
-from protocols.lattice.product import LatticeProduct, plan
+from protocols.lattice.parameters import HIDING
+from protocols.lattice.product import LatticeProduct, pays, plan
 from protocols.masking import NIBBLE, Mask
 from protocols.ot import bits, costs
 from protocols.products import Product
@@ -23,29 +24,15 @@ from protocols.shuffle import SecretPermutation
 from protocols.sorting import DigitMask
 from protocols.truncation import OwnBits, TruncationPair
 
-__all__ = ["by_lattice", "private_product", "sent"]
-
-_LATTICE_TERMS = 1 << 12
-"""Matrix and dot triples of at least so many products of words are made by lattice encryption."""
-
-_HIDING = 40
-"""Bits by which lattice encryption hides what a party holds of a triple."""
+__all__ = ["private_product", "sent"]
 
 _WORD = 64
-
-
-def by_lattice(product: Product) -> bool:
-    """Whether a triple of this product is made by lattice encryption."""
-    if product.kind != "matmul":
-        return False
-    length = product.x_shape[0] if product.flipped and len(product.x_shape) > 1 else product.x_shape[-1]
-    return math.prod(product.out_shape) * length >= _LATTICE_TERMS
 
 
 def sent(demand: Demand, everyone: Sequence[int]) -> Mapping[int, int]:
     """Words that each party sends for one correlation."""
     match demand:
-        case Triple(product, a_holders, b_holders) if by_lattice(product):
+        case Triple(product, a_holders, b_holders) if pays(product):
             return _lattice_words(product, a_holders, b_holders)
         case Triple(product, a_holders, b_holders):
             return costs.triple_words(product, a_holders, b_holders)
@@ -85,9 +72,9 @@ def sent(demand: Demand, everyone: Sequence[int]) -> Mapping[int, int]:
 
 
 def private_product(product: Product, a_holders: Sequence[int], b_holders: Sequence[int]) -> LatticeProduct:
-    """How the cross terms of a triple are made by lattice encryption: hidden by 40 bits all together."""
+    """How the cross terms of a triple are made by lattice encryption: all of the session hidden by 40 bits together."""
     crossing = sum(i != j for i in a_holders for j in b_holders)
-    return plan(product, hiding=_HIDING + math.log2(max(crossing, 1)))
+    return plan(product, hiding=HIDING + math.log2(max(crossing, 1)))
 
 
 def _multiplied_words(products: Sequence[Term], across: int, everyone: Sequence[int]) -> Mapping[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -40,13 +40,15 @@ class Product:
     """x * y elementwise (numpy's broadcasting) or x @ y (numpy.matmul for 1-D and 2-D), for operands of given shapes.
 
     `flipped` exchanges the operands' places: the first operand is y. A protocol for "the owner's x" then serves both
-    sides.
+    sides. `in_session`: matrix products that the session computes, this one included. What hides them statistically
+    hides them all together.
     """
 
     kind: Literal["multiply", "matmul"]
     x_shape: Shape
     y_shape: Shape
     flipped: bool = False
+    in_session: int = 1
 
     def __call__(self, x: Array, y: Array) -> Array:
         left, right = (y, x) if self.flipped else (x, y)
@@ -59,7 +61,7 @@ class Product:
 
     def flip(self) -> Product:
         """The same product with its operands named the other way round."""
-        return Product(self.kind, self.y_shape, self.x_shape, not self.flipped)
+        return replace(self, x_shape=self.y_shape, y_shape=self.x_shape, flipped=not self.flipped)
 
     @property
     def out_shape(self) -> Shape:
@@ -111,7 +113,7 @@ class Product:
 
     def of(self, block: Block) -> Product:
         """The product that one block computes."""
-        return Product(self.kind, block.x_shape, block.y_shape, self.flipped)
+        return replace(self, x_shape=block.x_shape, y_shape=block.y_shape)
 
     def _cut(self) -> tuple[int, int] | None:
         if self.kind == "multiply":

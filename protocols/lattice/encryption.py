@@ -23,6 +23,7 @@ HEADER_WORDS = 8
 """What goes before the first ciphertexts: the seed of the uniform halves, and a tag that binds it to its label."""
 
 _WORD = 1 << 64
+_LOW, _3, _32 = np.uint64(0xFFFFFFFF), np.uint64(3), np.uint64(32)
 
 
 class Encryptor:
@@ -141,8 +142,10 @@ def _residues(words: Array) -> Residues:
 
 
 def _ternary(randomness: Stream, polynomials: int, n: int) -> Array:
-    """Coefficients -1, 0 and 1, each a 64-bit word modulo 3: uniform but for 2^-63; two's complement."""
-    return randomness.words((polynomials, n)) % np.uint64(3) - np.uint64(1)
+    """Coefficients -1, 0 and 1: floor(3 w / 2^64) - 1, uniform but for 2^-63, without a division; two's complement."""
+    words = randomness.words((polynomials, n))
+    low, high = (words & _LOW) * _3, (words >> _32) * _3
+    return (high + (low >> _32) >> _32) - np.uint64(1)
 
 
 def _flooding(randomness: Stream, bits: int, count: int) -> Array:

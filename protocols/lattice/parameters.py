@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 
 from protocols.rounds import CHUNK_WORDS
 
-__all__ = ["COINS", "DEGREE", "KEPT", "PRIMES", "SECURE_BITS", "Parameters", "choose"]
+__all__ = ["COINS", "DEGREE", "HIDING", "KEPT", "PRIMES", "SECURE_BITS", "Parameters", "choose"]
 
 DEGREE = 8192
 """n: coefficients of a polynomial."""
@@ -38,6 +38,9 @@ strict: 109, 218, 438.
 
 COINS = 21
 """An error is the difference of two sums of so many coins: variance 10.5, deviation 3.24, never beyond 21."""
+
+HIDING = 40
+"""Bits that hide what Y's owner holds in all products of a session together."""
 
 _DITHER = Fraction(1, 1 << 22)  # the finest step of random rounding, and so the most that it is biased
 _DECODING = Fraction(1, 1 << 24)  # what decoding in 64-bit arithmetic may be off, as a part of one half unit
@@ -188,8 +191,8 @@ class Parameters:
         return step - (step - 1) % 4  # 1 + 4 m: after the first, products are added four at a time
 
 
-@cache
-def choose(rows: int, length: int, columns: int, *, hiding: float = 40, digits: int = 1) -> tuple[Parameters, ...]:
+@lru_cache(maxsize=1024)
+def choose(rows: int, length: int, columns: int, *, hiding: float = HIDING, digits: int = 1) -> tuple[Parameters, ...]:
     """The passes that compute X Y, each some rows of X, in order: parameters that are correct, hide and are secure.
 
     `hiding`: bits of statistical hiding for all passes together. Raises ValueError where no parameters do.

@@ -7,6 +7,7 @@ adds, a masked answer comes back. Semi-honest: who deviates is not caught, and X
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,16 @@ from protocols.correlations import Label
 from protocols.lattice.encryption import HEADER_WORDS, Answerer, Encryptor
 from protocols.lattice.ntt import ring
 from protocols.lattice.packing import join_digits, pack_x
-from protocols.lattice.parameters import KEPT, Parameters, choose
+from protocols.lattice.parameters import HIDING, KEPT, Parameters, choose
 from protocols.ot.messages import receive, send
 from protocols.prg import Stream
 from protocols.products import Product
 from protocols.ring import Array
 from protocols.rounds import gather
 
-__all__ = ["LatticeProduct", "answer", "encrypt", "multiply", "plan"]
+__all__ = ["LatticeProduct", "answer", "encrypt", "multiply", "pays", "plan"]
+
+_LEAST_TERMS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,22 @@ class LatticeProduct:
             start += p.rows
 
 
-def plan(product: Product, *, hiding: float = 40, digits: int = 1) -> LatticeProduct:
-    """The faster of encrypting either operand of a dot or matrix product, hidden by so many bits.
+def pays(product: Product) -> bool:
+    """Whether it is a matrix product of so many products of words that it costs less than by oblivious transfer."""
+    left = product.y_shape if product.flipped else product.x_shape
+    return product.kind == "matmul" and math.prod(product.out_shape) * left[-1] >= _LEAST_TERMS
 
+
+def plan(product: Product, *, hiding: float = HIDING, digits: int = 1) -> LatticeProduct:
+    """The faster of encrypting either operand of a dot or matrix product.
+
+    `hiding`: the bits that hide all products of the session together.
     `digits` of Y: 2 sends a sixth less and computes half as much again. Raises ValueError where it cannot be done.
     """
     if product.kind != "matmul":
         raise ValueError("lattice: only dots and matrix products; elementwise ones need another technique")
     left, right = (product.y_shape, product.x_shape) if product.flipped else (product.x_shape, product.y_shape)
+    hiding += math.log2(product.in_session)
     rows, length, columns = (left[0] if len(left) > 1 else 1), left[-1], (right[1] if len(right) > 1 else 1)
     if 0 in (rows, length, columns):
         return LatticeProduct(product, True, ())

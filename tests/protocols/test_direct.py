@@ -16,8 +16,8 @@ from mpc.schedule import Schedule
 from mpc.simulate import schema_of
 from mpc.sources import protocol_for
 from protocols.correlations import Triple
+from protocols.lattice.product import pays
 from protocols.ot import costs
-from protocols.pairwise_costs import by_lattice
 
 PARTIES = ["ada", "bob", "cyd"]
 ROWS = 9000
@@ -93,7 +93,7 @@ def test_products_of_shared_operands_take_random_ones_made_ahead(name: str, part
     result, schedule, told = simulated(OFFLINE[name], parties)
     ((_, demand),) = schedule.demands()
     assert isinstance(demand, Triple)
-    assert by_lattice(demand.product)
+    assert pays(demand.product)
     assert "offline, random operands ahead" in told
     base = costs.connect_words(range(parties))
     ahead = {party: result.traffic.offline_bytes[party] - 8 * base[i] for i, party in enumerate(PARTIES[:parties])}

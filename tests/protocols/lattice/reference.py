@@ -39,7 +39,7 @@ def draw(stream: Stream, *shape: int) -> list:
 
 
 def ternary(stream: Stream, polynomials: int, n: int) -> list[Polynomial]:
-    return [[word % 3 - 1 for word in row] for row in draw(stream, polynomials, n)]
+    return [[(3 * word >> 64) - 1 for word in row] for row in draw(stream, polynomials, n)]
 
 
 def encoded(q: int, x: Polynomial, words: Polynomial) -> Polynomial:
