@@ -1,5 +1,6 @@
 """What parties make together is what a dealer would have dealt: bound parts follow from free ones, costs are exact."""
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from protocols.boolean import Monomials, monomials
 from protocols.columns import Column
 from protocols.conversion import DaBits
 from protocols.correlations import Demand, Part, Triple
+from protocols.lattice.product import LatticeProduct, plan
 from protocols.masking import Mask
 from protocols.ot.softspoken import connect
+from protocols.pairwise_costs import private_product
 from protocols.prg import Stream
 from protocols.products import Product
 from protocols.selection import BitProduct
@@ -36,6 +39,7 @@ def demands(parties: int):
     yield Triple(Product("matmul", (5000,), (5000,)), (0,), (1,))
     yield Triple(Product("matmul", (16, 40), (40, 12)), everyone, everyone)
     yield Triple(Product("matmul", (40, 12), (16, 40), flipped=True), (1,), (0,))
+    yield Triple(Product("matmul", (300, 8), (8, 8)), everyone, everyone)  # takes a prime more than for one cross term
     if parties == 2:
         yield OwnBits(100)
     yield TruncationPair(parties, 67, 13)
@@ -105,6 +109,33 @@ def check(labelled, parties: int) -> None:
             else:
                 assert np.array_equal(got, expected[part.name]), demand
     assert sent(log) == pairwise.words(parties, labelled)
+
+
+EVERYONE = tuple(range(5))
+HOLDERS = [
+    ((0,), (1,), 1),
+    ((0,), (0, 1), 1),
+    ((0, 1), (0, 1), 2),
+    ((0,), EVERYONE, 4),
+    ((0, 1, 2), (0, 1, 2), 6),
+    (EVERYONE, EVERYONE, 20),
+]
+
+
+@pytest.mark.parametrize(("a_holders", "b_holders", "crossing"), HOLDERS)
+@pytest.mark.parametrize(("rows", "length", "columns"), [(300, 8, 8), (64, 8, 64), (500, 64, 1)])
+def test_all_cross_terms_together_hide_by_40_bits(
+    rows: int, length: int, columns: int, a_holders, b_holders, crossing: int
+) -> None:
+    """For shapes where what hides one private product would not hide two: so that leaving their number out shows."""
+    product = Product("matmul", (rows, length), (length, columns))
+    assert 40 <= hidden(plan(product, hiding=40)) < 41
+    assert hidden(private_product(product, a_holders, b_holders)) >= 40 + math.log2(crossing)
+
+
+def hidden(how: LatticeProduct) -> float:
+    """Bits, over all passes."""
+    return -math.log2(sum(2.0**-p.hiding for p in how.passes))
 
 
 def test_material_is_drawn_once_and_only_what_was_made() -> None:

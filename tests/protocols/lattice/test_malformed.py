@@ -118,11 +118,30 @@ def test_a_changed_header(word: int) -> None:
 
 def test_both_parties_of_different_products_end() -> None:
     other = plan(Product("matmul", (ROWS, LENGTH), (LENGTH, COLUMNS)), digits=2)
-    with pytest.raises((InvalidMessage, AssertionError)):
+    with pytest.raises(InvalidMessage, match="a key of another session or product") as caught:
         together(encrypting, partial(answering, how=other))
+    assert caught.value.peer == ENCRYPTING
 
 
-def test_no_key_and_no_value_in_what_is_shown() -> None:
-    error = InvalidMessage(3, "a key of another session or product, or for other parameters")
-    assert "party 3" in str(error)
-    assert not any(ch.isdigit() for ch in error.what)
+@pytest.mark.parametrize(
+    ("which", "what"),
+    [
+        ("header", "party 0 sent a key of another session or product, or for other parameters; "),
+        ("ciphertexts", "party 0 sent ciphertexts with numbers that are no residues of their primes; "),
+        ("answer", "party 1 sent an answer with numbers that are no residues of its primes; "),
+    ],
+)
+def test_errors_say_who_and_what_and_show_no_number_that_was_sent(which: str, what: str) -> None:
+    header, *segments = honest()
+    wrong = np.full(P.answer_words(P.answers[0]), 2**64 - 1, np.uint64)
+    messages = {
+        "header": [{ENCRYPTING: ~header}],
+        "ciphertexts": [{ENCRYPTING: header}, *({ENCRYPTING: ~words} for words in segments)],
+        "answer": [*[{}] * (1 + len(P.segments)), {ANSWERING: wrong}],
+    }
+    victim = encrypting() if which == "answer" else answering()
+    with pytest.raises(InvalidMessage) as caught:
+        answer(victim, *messages[which])
+    assert str(caught.value) == what + "end the session and make no use of its material"
+    assert caught.value.args == (str(caught.value),)
+    assert caught.value.__context__ is None

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from protocols import ring
 from protocols.lattice import parameters, product
+from protocols.lattice.encryption import Answerer
 from protocols.lattice.product import LatticeProduct, plan
+from protocols.ot.messages import InvalidMessage
+from protocols.prg import Stream
 from protocols.products import Product
 from protocols.rounds import Task, gather, run_round
 
@@ -72,17 +75,44 @@ def test_matrices_of_any_shape(shape, seed: int, x_vector: bool, y_vector: bool,
     check(plan(Product("matmul", x_shape, y_shape), digits=digits), words(seed, *x_shape), words(seed + 1, *y_shape))
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.data(), SHAPES)
-def test_any_layout_of_a_matrix_gives_the_same(data: st.DataObject, shape) -> None:
+def check_layout(
+    shape: tuple[int, int, int], high: int, wide: int, primes: int = 6, digits: int = 1, hold: str = "C"
+) -> None:
+    """A product of (rows, length) and (length, columns), laid out as said; `hold`: the order of Y in memory."""
     rows, length, columns = shape
-    high, wide = 1 << data.draw(st.integers(0, 13)), 1 << data.draw(st.integers(0, 13))
-    high, wide = min(high, N), min(wide, N // min(high, N))
-    digits = data.draw(st.sampled_from([1, 2]))
-    primes = parameters.PRIMES[: data.draw(st.sampled_from([6, 7]))]
-    p = parameters.Parameters(rows, length, columns, high, N // (high * wide), wide, primes, 100, digits)
+    deep, moduli = N // (high * wide), parameters.PRIMES[:primes]
+    p = parameters.Parameters(rows, length, columns, high, deep, wide, moduli, 100, digits)
     how = LatticeProduct(Product("matmul", (rows, length), (length, columns)), True, (p,))
-    check(how, words(rows, rows, length), words(columns, length, columns))
+    check(how, words(rows, rows, length), np.asarray(words(columns, length, columns), order=hold))
+
+
+def sizes(block: int, most: int) -> st.SearchStrategy[int]:
+    """Up to so many blocks, the last of them full or not."""
+    return st.one_of(st.integers(1, most).map(lambda blocks: blocks * block), st.integers(1, most * block))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.integers(0, 13), st.sampled_from([6, 7]), st.sampled_from([1, 2]), st.sampled_from("CF"))
+def test_any_layout_of_a_matrix_gives_the_same(
+    data: st.DataObject, log_high: int, primes: int, digits: int, hold: str
+) -> None:
+    """Shapes of up to three blocks of rows and of columns, and of up to three segments."""
+    log_wide = data.draw(st.integers(0, 13 - log_high))
+    high, wide = 1 << log_high, 1 << log_wide
+    rows, length, columns = (data.draw(sizes(*of)) for of in ((high, 3), (N // (high * wide), 20), (wide, 3)))
+    check_layout((rows, length, columns), high, wide, primes, digits, hold)
+
+
+def test_layouts_that_one_numpy_negates_wrongly() -> None:
+    """Blocks of two by two or more columns: numpy 2.3 and 2.4 misread such operands of `negative` with `out`."""
+    check_layout((1, 20, 4), high=1024, wide=4)
+
+
+def test_one_of_these_layouts_where_it_is_planned() -> None:
+    how = plan(Product("matmul", (4096, 18), (18, 128)))
+    (p,) = how.passes
+    assert (p.high, p.deep, p.wide) == (512, 2, 8)
+    check(how, words(1, 4096, 18), words(4, 18, 128))
 
 
 @pytest.mark.parametrize(
@@ -178,6 +208,16 @@ def test_shared_operands_by_their_cross_terms(count: int, x_holders, y_holders, 
     shares, _ = together(*(partial(party, me) for me in range(count)))
     total = sum(shares[1:], shares[0])
     assert np.array_equal(total, how.product(sum(x.values()), sum(y.values())))
+
+
+def test_either_direction_of_shared_operands_has_a_label_of_its_own() -> None:
+    how = plan(Product("matmul", (50,), (50,)))
+    x = words(1, 50)
+    _, log = together(*(partial(product.multiply, me, how, x, x, (0, 1), (0, 1), ("session",)) for me in (0, 1)))
+    header = next(message for sender, _, message in log if sender == 0)
+    Answerer(0, how.passes[0], ("session", 0, 1, 0), header, x[:, None], Stream(bytes(32)))
+    with pytest.raises(InvalidMessage, match="another session"):
+        Answerer(0, how.passes[0], ("session", 1, 0, 0), header, x[:, None], Stream(bytes(32)))
 
 
 def test_fresh_randomness_for_every_product() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from protocols import ring
 from protocols.lattice.encryption import Answerer, Encryptor
-from protocols.lattice.packing import pack_x
+from protocols.lattice.packing import pack_x, pack_y
 from protocols.lattice.parameters import KEPT, PRIMES, Parameters
 from protocols.prg import Stream
 
@@ -44,6 +44,28 @@ def toys(draw: st.DrawFn) -> Parameters:
     primes = PRIMES[: draw(st.integers(7 - digits, 7))]
     flooding = draw(st.integers(32, math.prod(primes).bit_length() - 67))
     return Parameters(rows, length, columns, high, 16 // (high * wide), wide, primes, flooding, digits, degree=16)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.data(), st.integers(0, 5), st.sampled_from([1, 2]), st.sampled_from("CF"))
+def test_matrices_lie_in_polynomials_as_in_the_reference(
+    data: st.DataObject, log_deep: int, digits: int, hold: str
+) -> None:
+    """For any blocks and answers, of any layout, whatever the order in memory."""
+    deep = 1 << log_deep
+    high = 1 << data.draw(st.integers(0, 5 - log_deep))
+    wide = 32 // (deep * high)
+    sizes = [of * data.draw(st.integers(1, 5)) - data.draw(st.integers(0, of - 1)) for of in (high, deep, wide)]
+    p = Parameters(*sizes, high, deep, wide, PRIMES, 100, digits, degree=32)
+    first, start = data.draw(st.integers(0, p.depth - 1)), data.draw(st.integers(0, p.spread - 1))
+    blocks = range(first, data.draw(st.integers(first + 1, p.depth)))
+    answers = range(start, data.draw(st.integers(start + 1, p.spread)))
+    x, y = (np.asarray(Stream(bytes(32)).words(shape), order=hold) for shape in ((sizes[0], sizes[1]), sizes[1:]))
+    packed = pack_x(p, x, blocks).tolist()
+    assert packed == [[reference.packed_x(p, x.tolist(), g, block) for block in blocks] for g in range(p.groups)]
+    words = [[reference.packed_y(p, y.tolist(), block, answer) for block in blocks] for answer in answers]
+    expected = [[[entry % WORD for entry in polynomial] for polynomial in row] for row in words]
+    assert pack_y(p, y, blocks, answers).tolist() == expected
 
 
 @pytest.mark.parametrize("name", CASES)
