@@ -213,7 +213,7 @@ def _products(schedule: Schedule) -> Iterator[str]:
             if told := _each(plan, words):
                 yield f"      {phase:<14}{told}"
     if times:
-        yield f"    where lattice encryption computes them, {HIDING} bits hide all together"
+        yield f"    lattice encryption hides inputs by {HIDING} bits, over all of these together"
 
 
 def _each(plan: Plan, words: Mapping[int, int]) -> str:

@@ -18,8 +18,9 @@ from mpc.types import MAX_DIGITS, Type
 __all__ = ["MAX_PLAN_BYTES", "MAX_STEPS", "MOST_PRECISION", "PRECISION", "Plan", "Step"]
 
 FORMAT = 2
-PRECISION, MOST_PRECISION = 20, 52
-"""Significant bits that every real value keeps at least, where a script does not ask for more; the most."""
+PRECISION = 20
+"""Significant bits that every real value keeps at least, where a script does not ask for more."""
+MOST_PRECISION = 52
 
 MAX_STEPS = 20_000
 MAX_PLAN_BYTES = 32 << 20

@@ -58,4 +58,4 @@ def test_all_together_are_hidden(script: object, least: int) -> None:
     assert sum(count for count, _ in ways) >= least
     told = sum(count * 2.0**-part.hiding for count, how in ways for part in how.passes)
     assert -math.log2(told) >= HIDING
-    assert f"{HIDING} bits hide all together" in explain(planned, source="pairwise")
+    assert f"hides inputs by {HIDING} bits, over all of these together" in explain(planned, source="pairwise")
