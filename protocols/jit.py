@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -57,14 +58,18 @@ class _Cache(FunctionCache):
 
 
 def _meaning(loop: Callable[..., object], told: set[Callable[..., object]]) -> Iterator[str]:
-    """The code of a loop and of all that it calls, and the numbers that these take from their modules."""
+    """The code of a loop and of all that it calls, and the constants that these take from their modules."""
     told.add(loop)
     code = loop.__code__
     yield f"{code.co_code.hex()} {code.co_consts} {code.co_names}"
     for name in code.co_names:
-        value = loop.__globals__.get(name)
-        if isinstance(value, Dispatcher):
-            if value.py_func not in told:
-                yield from _meaning(value.py_func, told)
-        elif isinstance(value, int | float | np.generic):
-            yield f"{name} {value!r}"
+        match loop.__globals__.get(name):
+            case None | ModuleType():
+                pass
+            case Dispatcher() as called:
+                if called.py_func not in told:
+                    yield from _meaning(called.py_func, told)
+            case np.ndarray() as table:
+                yield f"{name} {table.dtype} {table.shape} {table.tobytes().hex()}"
+            case constant:
+                yield f"{name} {constant!r}"

@@ -22,6 +22,7 @@ import numpy as np
 from protocols.jit import inner
 {more}
 _MORE = np.uint64({number})
+_TABLE = np.array([0, {table}], np.uint64)
 
 @inner
 def further(x, i):
@@ -29,7 +30,7 @@ def further(x, i):
 
 @inner
 def added(x, i):
-    x[i] += _MORE
+    x[i] += _MORE + _TABLE[1]
     further(x, i)
 """
 RUN = """
@@ -40,9 +41,9 @@ print(int(x[0]), sum(outer.loop.stats.cache_hits.values()))
 """
 
 
-def run(folder: Path, number: int, further: int = 0, more: str = "") -> tuple[int, bool]:
+def run(folder: Path, number: int, further: int = 0, table: int = 0, more: str = "") -> tuple[int, bool]:
     """What the loop adds, and whether it was read from disk."""
-    (folder / "called.py").write_text(CALLED.format(number=number, further=further, more=more))
+    (folder / "called.py").write_text(CALLED.format(number=number, further=further, table=table, more=more))
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(folder), *sys.path])
     told = subprocess.run([sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True)
@@ -57,4 +58,5 @@ def test_a_loop_is_compiled_again_when_what_it_calls_has_changed(tmp_path: Path)
     assert run(tmp_path, 3, more="# a remark\n") == (3, True)
     assert run(tmp_path, 4) == (4, False)
     assert run(tmp_path, 4, further=5) == (9, False)
+    assert run(tmp_path, 4, table=6) == (10, False)
     assert run(tmp_path, 3) == (3, True)
