@@ -5,6 +5,11 @@ over many rows can still be the value of one: the product of (ward - v) over all
 and n power sums of n values give back the values (Newton's identities). A comparison of single rows' values picks rows
 outright, and a function of them can be a polynomial of any degree: both count as unlimited.
 
+Rounding to the nearest is a comparison, too: the difference of two roundings of nearly the same tells on which side of
+a number each row is. So what an owner computes in floating point of fewer rows than agreed counts as a function of
+single rows; products of two columns and shared values are rounded at random, without bias. Single rows that meet a
+number whose range rests on a promise about others (`_PROMISED`) may wrap around, and count as compared, too.
+
 What is computed from a number that could itself be revealed tells no more than that number: it counts as of degree 0.
 """
 
@@ -16,8 +21,15 @@ from collections.abc import Collection, Mapping
 from mpc.operations import Circuit, ProductOperation
 from mpc.operations.rounding import MatmulRounded, MultiplyRounded, Rescale
 from mpc.plan import Plan
+from mpc.types import Private
 
 __all__ = ["degrees"]
+
+_NEAREST = frozenset({"comoment", "deviations", "matmul_rounded", "mean", "rescale"})
+"""Operations that an owner computes in floating point, and rounds to the nearest."""
+
+_PROMISED = frozenset({"correlations", "inverse", "solution"})
+"""Operations whose results lie in their ranges if their operands belong together."""
 
 
 def degrees(
@@ -30,8 +42,9 @@ def degrees(
     as of the degree of what they are computed from.
     """
     found: list[float] = []
+    promised: list[bool] = []
     told: dict[str, float] = {}
-    for step in plan.steps:
+    for i, step in enumerate(plan.steps):
         inputs = [0 if j in aggregates and found[j] <= most else found[j] for j in step.inputs]
         operation = step.operation
         if step.op == "column":
@@ -46,6 +59,10 @@ def degrees(
             degree = max(inputs, default=0) if conditions or not any(inputs) else math.inf
         else:
             degree = max(inputs, default=0)
+        promised.append(step.op in _PROMISED or any(promised[j] for j in step.inputs))
+        owned = step.op in _NEAREST and i not in aggregates and isinstance(plan.types[i].visibility, Private)
+        if any(inputs) and not conditions and (owned or any(promised[j] for j in step.inputs)):
+            degree = math.inf
         found.append(degree)
         if step.op == "reveal":
             told[step.params["name"]] = found[step.inputs[0]]

@@ -21,6 +21,7 @@ from mpc.sources import SourceName, missing, offline_bytes, offline_seconds, pro
 from protocols import pairwise_costs
 from protocols.correlations import Demand
 from protocols.lattice.parameters import HIDING
+from protocols.lattice.product import pays
 
 __all__ = ["explain"]
 
@@ -167,7 +168,7 @@ def _cost(plan: Plan, source: SourceName) -> Iterator[str]:
     yield f"  offline           {material}, {source}: {_offline(schedule, source)}"
     other: SourceName = "dealer" if source == "pairwise" else "pairwise"
     yield f"  {'by ' + other:<18}{_instead(plan, other)}"
-    if source == "pairwise":
+    if source == "pairwise" and not missing(schedule, source):
         yield from _products(schedule)
 
 
@@ -191,6 +192,7 @@ def _products(schedule: Schedule) -> Iterator[str]:
     times: Counter[str] = Counter()
     offline: dict[str, Counter[int]] = {}
     online: dict[str, Counter[int]] = {}
+    lattice = False
     for i, instruction in enumerate(schedule.program):
         if not isinstance(instruction.action, SecretProduct) or instruction.action.product.kind != "matmul":
             continue
@@ -200,6 +202,7 @@ def _products(schedule: Schedule) -> Iterator[str]:
         way = "offline, random operands ahead" if i in material else "direct, operands encrypted"
         line = f"{plan.origins.get(instruction.step, 'matmul')}: {left} by {right}: {way}"
         times[line] += 1
+        lattice = lattice or pays(product)
         offline.setdefault(line, Counter())
         for demand in material.get(i, ()):
             offline[line].update(pairwise_costs.sent(demand, everyone))
@@ -212,7 +215,7 @@ def _products(schedule: Schedule) -> Iterator[str]:
         for phase, words in (("offline", offline[line]), ("online", online[line])):
             if told := _each(plan, words):
                 yield f"      {phase:<14}{told}"
-    if times:
+    if lattice:
         yield f"    lattice encryption hides inputs by {HIDING} bits, over all of these together"
 
 

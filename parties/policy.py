@@ -208,7 +208,7 @@ def _degree(case: Case) -> Iterator[str]:
     for where, name, _ in case.reveals():
         if found[name] == math.inf:
             yield (
-                f"{where}: {name!r} compares single rows of {case.party}, or computes functions of them; "
+                f"{where}: {name!r} compares or rounds single rows of {case.party}, or computes functions of them; "
                 "row_conditions does not allow that"
             )
         elif found[name] > MOST_DEGREE:

@@ -59,7 +59,12 @@ class PairwiseSource:
 
 
 def can_make(demand: Demand) -> bool:
-    """Whether a correlation can be made without a dealer."""
+    """Whether a correlation can be made without a dealer, and hides what it must."""
+    if isinstance(demand, Triple) and lattice.pays(demand.product):
+        try:
+            private_product(demand.product, demand.a_holders, demand.b_holders)
+        except ValueError:
+            return False
     return type(demand) in _MAKERS
 
 

@@ -55,6 +55,8 @@ class Mean(_Moment):
         _check(x, self.name)
         if not math.isfinite(params["about"]):
             raise PlanError(f"{self.name}: counted from no finite number")
+        if max(abs(Fraction(params["about"]) * x.domain.denominator - end) for end in (x.low, x.high)) >= 1 << 62:
+            raise PlanError(f"{self.name}: counted from a number too far from all others")
         low, high = (Fraction(end, x.domain.denominator) - Fraction(params["about"]) for end in (x.low, x.high))
         return _real(inputs, x.shape[1:], low, high, params)
 

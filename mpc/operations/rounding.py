@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,10 +14,15 @@ from mpc.circuits.wide import LIMB_BITS, divided, rounded_product
 from mpc.errors import PlanError
 from mpc.operations.arithmetic import Matmul, Multiply
 from mpc.operations.base import Circuit, Params, ProductOperation
-from mpc.types import Domain, Type
+from mpc.types import PUBLIC, Domain, Type
+from protocols.prg import Stream
 from protocols.ring import Array
 
-__all__ = ["MatmulRounded", "MultiplyRounded", "Rescale", "rounded"]
+__all__ = ["MatmulRounded", "MultiplyRounded", "Rescale", "rounded", "scaled_product"]
+
+_Integers = NDArray[np.int64]
+_LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+_BLOCK = 1 << 16
 
 
 class Rescale(Circuit):
@@ -52,8 +58,8 @@ class Rescale(Circuit):
 class _Rounded(Circuit):
     """A product with only `scale` fractional bits, for operands whose exact product the ring could not hold.
 
-    The owner of both computes in float64: 52 significant bits. Shared operands are cut into limbs: an error of at most
-    four units of the last bit, however many terms a product has.
+    The owner of both computes matrices in float64: 52 significant bits. Shared operands are cut into limbs: an error of
+    at most four units of the last bit, however many terms a product has.
     """
 
     arity = 2
@@ -88,11 +94,24 @@ class _Rounded(Circuit):
 
 
 class MultiplyRounded(_Rounded):
-    """x * y, rounded."""
+    """x * y, rounded. Their owner rounds at random, without bias: to the nearest would compare single rows."""
 
     name = "multiply_rounded"
     elementwise = True
     exact = Multiply()
+
+    def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
+        exact, type_ = self.unrounded(types), self.infer(types, params)
+        if exact.visibility == PUBLIC:  # all parties compute it, and alike
+            return super().evaluate(inputs, types, params)
+        x, y = (operand.reshape(-1).view(np.int64) for operand in np.broadcast_arrays(*inputs))
+        bits, stream = exact.domain.scale - params["scale"], Stream(os.urandom(32))
+        out = np.empty(x.size, np.int64)
+        for start in range(0, x.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            product = scaled_product(x[block], y[block], bits, stream.words((2, len(x[block]))))
+            np.clip(product, type_.low, type_.high, out=out[block])
+        return out.reshape(exact.shape).view(np.uint64)
 
 
 class MatmulRounded(_Rounded):
@@ -109,6 +128,28 @@ def rounded(x: Type, scale: int, name: str) -> Type:
         raise PlanError(f"{name}: from {x.domain.scale} to {scale} fractional bits is no rounding")
     low, high = (end * domain.denominator // x.domain.denominator for end in (x.low, x.high))
     return replace(x, domain=domain, low=low - 4, high=high + 4)
+
+
+def scaled_product(x: _Integers, y: _Integers, bits: int, random: Array) -> _Integers:
+    """x y / 2^bits, exact or one of its two neighbours, the upper one with the probability of the fraction.
+
+    `random`: uniform words (2, ...). The quotient must fit 63 bits; 0 <= bits < 128.
+    """
+    a, b = np.abs(x).view(np.uint64), np.abs(y).view(np.uint64)
+    low, middle, cross = (a & _LOW) * (b & _LOW), (a >> _32) * (b & _LOW), (a & _LOW) * (b >> _32)
+    carried = (low >> _32) + (middle & _LOW) + (cross & _LOW)
+    high = (a >> _32) * (b >> _32) + (middle >> _32) + (cross >> _32) + (carried >> _32)
+    low = (low & _LOW) | carried << _32
+    below, above = (np.uint64(2 ** min(max(bits - at, 0), 64) - 1) for at in (0, 64))
+    added = low + (random[0] & below)
+    high = high + (random[1] & above) + (added < low)
+    shift = np.uint64(bits % 64)
+    size = high >> shift if bits >= 64 else added >> shift
+    if 0 < bits < 64:
+        size |= high << np.uint64(64 - bits)
+    numbers = size.view(np.int64)
+    signed: _Integers = np.where((x < 0) != (y < 0), -numbers, numbers)
+    return signed
 
 
 def _nearest(values: NDArray[np.float64], exact: Type, into: Type) -> Array:

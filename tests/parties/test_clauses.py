@@ -422,6 +422,9 @@ def reference(spec: Spec, plan: Plan, terms: dict[str, Any], uses: int) -> set[s
             broken.add("min_rows")
         if result["of"] == "cube" and terms["min_rows"] > 1:  # else the squares of single rows could be revealed
             broken.add("every agreement")
+        rounded = (result["of"], result["column"]) == ("square", "y")  # by the owner, of too few rows
+        if rounded and terms["min_rows"] > 30 and not terms.get("row_conditions", False):
+            broken.add("every agreement")
         if result["of"] == "above" and not terms.get("row_conditions", False) and terms["min_rows"] > 1:
             broken.add("every agreement")
     return broken
