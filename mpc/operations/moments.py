@@ -55,10 +55,14 @@ class Mean(_Moment):
         _check(x, self.name)
         if not math.isfinite(params["about"]):
             raise PlanError(f"{self.name}: counted from no finite number")
-        if max(abs(Fraction(params["about"]) * x.domain.denominator - end) for end in (x.low, x.high)) >= 1 << 62:
-            raise PlanError(f"{self.name}: counted from a number too far from all others")
         low, high = (Fraction(end, x.domain.denominator) - Fraction(params["about"]) for end in (x.low, x.high))
         return _real(inputs, x.shape[1:], low, high, params)
+
+    def working_bits(self, inputs: Sequence[Type], params: Params) -> int:
+        (x,) = inputs
+        start = round(Fraction(params["about"]) * x.domain.denominator)
+        furthest = max(abs(start), abs(x.low - start), abs(x.high - start))
+        return max(super().working_bits(inputs, params), 1 + furthest.bit_length())
 
     def evaluate(self, inputs: Sequence[Array], types: Sequence[Type], params: Params) -> Array:
         return self.encoded(np.asarray(counted_from(inputs[0], types[0], params["about"]).mean(0)), types, params)
