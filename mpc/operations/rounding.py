@@ -133,8 +133,10 @@ def rounded(x: Type, scale: int, name: str) -> Type:
 def scaled_product(x: _Integers, y: _Integers, bits: int, random: Array) -> _Integers:
     """x y / 2^bits, exact or one of its two neighbours, the upper one with the probability of the fraction.
 
-    `random`: uniform words (2, ...). The quotient must fit 63 bits; 0 <= bits < 128.
+    `random`: uniform words (2, ...). The quotient must fit 63 bits. Beyond 127 bits it is below a quarter, and 0.
     """
+    if bits > 127:
+        return np.zeros(x.shape, np.int64)
     a, b = np.abs(x).view(np.uint64), np.abs(y).view(np.uint64)
     low, middle, cross = (a & _LOW) * (b & _LOW), (a >> _32) * (b & _LOW), (a & _LOW) * (b >> _32)
     carried = (low >> _32) + (middle & _LOW) + (cross & _LOW)
