@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mpc.errors import PlanError
-from mpc.operations import OPERATIONS, Circuit, Function, ProductOperation
+from mpc.operations import OPERATIONS, Function
+from mpc.passes.binding import bound_together
 from mpc.passes.graph import Graph, Output, copy_step
 from mpc.passes.prune import prune
 from mpc.passes.resolution import adjustable, columns_behind, level, magnitude_of, most_bits, sources
@@ -30,7 +31,7 @@ _SMALL = 1 << 10
 """Products of at most so many terms in all keep their precision by being computed in limbs."""
 
 _MOST_WORK = 500_000
-"""Types inferred in all: about half a minute. Nodes settle plans that come from elsewhere."""
+"""Types inferred for a plan, all groups of outputs together: about half a minute. Nodes settle plans from elsewhere."""
 
 
 def choose_scales(graph: Graph, precision: int) -> Graph:
@@ -42,37 +43,16 @@ def choose_scales(graph: Graph, precision: int) -> Graph:
     """
     trace = Trace()
     outputs: list[Output] = []
-    for group in _bound_together(graph):
-        settled = _Settling(prune(Graph(graph.trace, group)), precision).settled()
+    work = 0
+    for group in bound_together(graph):
+        settling = _Settling(prune(Graph(graph.trace, group)), precision, work)
+        settled, work = settling.settled(), settling.work
         place: dict[int, int] = {}
         for number in range(len(settled.trace.steps)):
             place[number] = copy_step(settled, number, trace, place)
         outputs.extend(settled.rebuilt(trace, place).outputs)
     order = {output.name: i for i, output in enumerate(graph.outputs)}
     return Graph(trace, tuple(sorted(outputs, key=lambda output: order[output.name])))
-
-
-def _bound_together(graph: Graph) -> list[tuple[Output, ...]]:
-    """The outputs in groups; two that depend on the same secret product, circuit or noise are in one."""
-    steps, types = graph.trace.steps, graph.trace.types
-    binding: list[frozenset[int]] = []
-    for i, step in enumerate(steps):
-        operands = [types[j].visibility for j in step.inputs]
-        secret = types[i].visibility == SHARED and (
-            isinstance(step.operation, Circuit)
-            or step.op == "noisy"
-            or (isinstance(step.operation, ProductOperation) and PUBLIC not in operands)
-        )
-        binding.append(frozenset({i} if secret else ()).union(*(binding[j] for j in step.inputs)))
-    groups: list[tuple[frozenset[int], tuple[Output, ...]]] = []
-    for output in graph.outputs:
-        members: tuple[Output, ...] = (output,)
-        uses = binding[output.step]
-        for group in [group for group in groups if group[0] & uses]:
-            groups.remove(group)
-            uses, members = uses | group[0], group[1] + members
-        groups.append((uses, members))
-    return [members for _, members in groups]
 
 
 class _Settling:
@@ -86,7 +66,7 @@ class _Settling:
     alone overflow, or when it would take too long.
     """
 
-    def __init__(self, graph: Graph, precision: int) -> None:
+    def __init__(self, graph: Graph, precision: int, work: int) -> None:
         self.graph = graph
         self.precision = precision
         made = moments_apart(graph)
@@ -94,7 +74,7 @@ class _Settling:
         self.place = {output.step: made.place[output.step] for output in graph.outputs}
         self.types: list[Type] = []
         self.bits: dict[int, int] = {}
-        self.work = 0
+        self.work = work
 
     def settled(self) -> Graph:
         """The graph with its scales chosen."""

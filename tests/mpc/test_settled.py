@@ -126,3 +126,22 @@ def test_a_plan_that_takes_too_long_is_not_judged_for_ever(monkeypatch: pytest.M
     assert not rounds_as_planned(plan)
     with pytest.raises(PlanError, match="too long to choose"):
         plan_of(sums)
+
+
+def test_the_bound_is_one_of_all_results_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sums(data: mpc.Data) -> Any:
+        return data.table("t")["f"].sum() * 0.1
+
+    def both(data: mpc.Data) -> Any:
+        return {"a": sums(data), "b": data.table("t")["f"].sum() * 0.3}
+
+    def chosen(script: Any, work: int) -> bool:
+        monkeypatch.setattr(scales, "_MOST_WORK", work)
+        try:
+            return bool(plan_of(script))
+        except PlanError:
+            return False
+
+    least = next(work for work in range(1, 1000) if chosen(sums, work))
+    assert chosen(both, 3 * least)
+    assert not chosen(both, least + 1)
