@@ -1,4 +1,4 @@
-# make demo | test | check | bench | bench-offline | compose-test | clean
+# make demo | test | check | bench [PEERS=FILE] | bench-offline | compose-test | clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -16,7 +16,7 @@ check: .venv/.installed
 	$(BIN)/mypy
 
 bench: .venv/.installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(PEERS),--peers $(PEERS))
 
 bench-offline: .venv/.installed
 	$(BIN)/python -m benchmarks --offline
