@@ -126,7 +126,7 @@ def _on_signals(stop: threading.Event) -> None:
 
 def _print(line: str) -> None:
     with suppress(OSError):  # a closed terminal ends nobody's session
-        print(line, flush=True)
+        print(f"{line}\n", end="", flush=True)  # at once: a thread for each process tells of it
 
 
 def _event(line: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 
 from mpc.computation import Computation
 from mpc.plan import Plan, Step
+from parties import launch
 from parties.config import Consortium
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -333,6 +335,20 @@ def test_up_says_who_is_ready_and_ends_with_everybody(idle: Running, number: int
     assert all("done in" in line for line in out.splitlines())
     assert err == ""
     assert gone(pids)
+
+
+def test_up_writes_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process has a thread that tells of it: what is written in two parts, another comes between."""
+    written: list[str] = []
+
+    class Noting(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Noting())
+    launch._print("north: ready")
+    assert [text for text in written if text] == ["north: ready\n"]
 
 
 def test_up_interrupted_at_once(idle: Running) -> None:
